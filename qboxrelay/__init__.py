@@ -1,0 +1,1 @@
+"""qboxrelay: takes mail over SMTP, keeps it in a durable spool, sends it through the Qboxmail Send API."""

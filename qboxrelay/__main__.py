@@ -1,0 +1,5 @@
+"""`python -m qboxrelay` is `qboxrelay`."""
+
+from qboxrelay.cli import main
+
+main()
