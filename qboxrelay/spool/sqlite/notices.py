@@ -1,0 +1,71 @@
+"""Who is to be told of what: the marks that recording leaves, and taking them away with the notice that tells.
+
+In: connections, addresses. Out: `Untold`s, times. Never: a mark taken away without its notice in the same commit.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+import orjson
+
+from qboxrelay.model.submission import NoticeKind
+from qboxrelay.spool.port import Untold
+from qboxrelay.spool.sqlite.times import from_ms, to_ms
+
+Sql = dict[str, str]
+_ADDRESSEES = 1000
+"""Of one look; the next look finds the others when some of these were told."""
+
+
+def addressees(sql: Sql, connection: sqlite3.Connection) -> list[str]:
+    """Distinct addresses by one seek each, however much each of them is to be told."""
+    found: list[str] = []
+    row = connection.execute(sql["first_untold"]).fetchone()
+    while row is not None and len(found) < _ADDRESSEES:
+        found.append(row[0])
+        row = connection.execute(sql["next_untold"], {"after": row[0]}).fetchone()
+    return found
+
+
+def untold(sql: Sql, connection: sqlite3.Connection, address: str, limit: int) -> list[Untold]:
+    return [_untold(row) for row in connection.execute(sql["untold"], {"tell": address, "limit": limit})]
+
+
+def since(
+    sql: Sql, connection: sqlite3.Connection, address: str, moment: datetime, now: datetime, limit: int
+) -> list[datetime]:
+    """A time ahead of now does not count: the clock was set back, and waiting for it would silence the relay."""
+    recipients = orjson.dumps([address]).decode()
+    values = {"recipients": recipients, "since": to_ms(moment), "now": to_ms(now), "limit": limit}
+    return [from_ms(received) for (received,) in connection.execute(sql["latest_notices"], values)]
+
+
+def mark_told(sql: Sql, connection: sqlite3.Connection, address: str, told: Sequence[Untold]) -> bool:
+    """False, and nothing is changed, unless all of them are still to be told of, as what they were."""
+    for kind in NoticeKind:
+        keys = [one.key for one in told if one.notice is kind]
+        values = {"keys": orjson.dumps(keys).decode(), "tell": address, "notice": kind}
+        if connection.execute(sql["still_untold"], values).fetchone()[0] != len(keys):
+            return False
+    connection.execute(sql["told"], {"keys": orjson.dumps([one.key for one in told]).decode()})
+    return True
+
+
+def _untold(row: sqlite3.Row) -> Untold:
+    return Untold(
+        key=row["key"],
+        id=row["id"],
+        transaction_id=row["id"].rpartition("-")[0],
+        notice=NoticeKind(row["notice"]),
+        received_at=from_ms(row["received_at"]),
+        recipients=tuple(orjson.loads(row["recipients"])),
+        dsn=row["dsn"],
+        subject=row["subject"],
+        message_id_header=row["message_id_header"],
+        tried_at=None if row["started_at"] is None else from_ms(row["started_at"]),
+        maybe_sent=bool(row["maybe_sent"]),
+        reason=row["reason"] or "",
+        text=row["text"] or "",
+        request_id=row["request_id"],
+    )

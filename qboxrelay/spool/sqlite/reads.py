@@ -1,0 +1,95 @@
+"""Reading the trail, on the connection that cannot write.
+
+In: ids, states. Out: `Record`s and figures. Never: content, unless a caller asks for it by name.
+"""
+
+import sqlite3
+from datetime import datetime, timedelta
+
+import orjson
+
+from qboxrelay.model.submission import State
+from qboxrelay.spool.port import Pause, Record
+from qboxrelay.spool.sqlite.times import from_ms, to_ms
+
+_PAGE, _PAGES = 1000, 200
+
+
+def find(sql: dict[str, str], connection: sqlite3.Connection, id_: str) -> list[Record]:
+    return [record_of(row) for row in connection.execute(sql["find"], {"id": id_})]
+
+
+def latest(sql: dict[str, str], connection: sqlite3.Connection, state: State | None, limit: int) -> list[Record]:
+    statement = sql["latest"] if state is None else sql["latest_in_state"]
+    return [record_of(row) for row in connection.execute(statement, {"state": state, "limit": limit})]
+
+
+def paused(sql: dict[str, str], connection: sqlite3.Connection, account: str) -> bool:
+    """Whether an operator wants nothing of the account to be sent."""
+    return connection.execute(sql["paused"], {"account": account}).fetchone() is not None
+
+
+def pauses(sql: dict[str, str], connection: sqlite3.Connection) -> list[Pause]:
+    rows = connection.execute(sql["pauses"])
+    return [Pause(account=account, at=from_ms(at), by=by, why=why) for account, at, by, why in rows]
+
+
+def next_due(
+    sql: dict[str, str], connection: sqlite3.Connection, account: str, now: datetime, horizon: timedelta
+) -> datetime | None:
+    """When something waits for the account: now, or when its time comes. A time beyond the horizon has come (see `claim`)."""
+    if paused(sql, connection, account):
+        return None
+    if connection.execute(sql["first_client"], {"account": account}).fetchone():
+        return now
+    due = connection.execute(sql["next_due"], {"account": account}).fetchone()[0]
+    if due is None:
+        return None
+    return now if due > to_ms(now + horizon) else from_ms(due)
+
+
+def overdue(
+    sql: dict[str, str], connection: sqlite3.Connection, account: str, received_before: datetime, most: tuple[int, int]
+) -> list[int]:
+    """Keys of the account's queued submissions that were received before, as many as `most` messages and bytes hold. Keys are in order of
+    arrival: behind a page without any that old, of whatever account, there is none worth looking for.
+    """
+    if paused(sql, connection, account):
+        return []
+    before, after, size = to_ms(received_before), 0, 0
+    found: list[int] = []
+    for _ in range(_PAGES):
+        rows = connection.execute(sql["queued_from"], {"after": after, "limit": _PAGE}).fetchall()
+        old = [row for row in rows if row["received_at"] < before]
+        for row in old:
+            if row["account"] == account:
+                size += row["payload_bytes"] + 1
+                if len(found) == most[0] or (found and size > most[1]):
+                    return found
+                found.append(row["key"])
+        if not old:
+            break
+        after = rows[-1]["key"]
+    return found
+
+
+def record_of(row: sqlite3.Row) -> Record:
+    return Record(
+        key=row["key"],
+        id=row["id"],
+        state=State(row["state"]),
+        account=row["account"],
+        received_at=from_ms(row["received_at"]),
+        envelope_sender=row["envelope_sender"],
+        recipients=tuple(orjson.loads(row["recipients"])),
+        from_address=row["from_address"],
+        client=row["client_user"] or row["client_address"],
+        client_address=row["client_address"],
+        attempts=row["attempts"],
+        next_attempt_at=None if row["next_attempt_at"] is None else from_ms(row["next_attempt_at"]),
+        outcome=row["outcome"],
+        reason=row["reason"],
+        text=row["text"],
+        request_id=row["request_id"],
+        message_id=row["message_id"],
+    )

@@ -1,0 +1,45 @@
+"""What one commit does beside its rows: figures, leases, and whom to wake.
+
+In: what the functions of a group did. Out: changes that are applied in memory only after the commit. Never: a change that
+outlives a rollback.
+"""
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from qboxrelay.model.submission import State, Submission
+
+WAITING = frozenset({State.QUEUED, State.SENDING, State.HELD})
+"""States that the limits count."""
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One group of functions: the connection, and what follows when it is committed."""
+
+    connection: sqlite3.Connection
+    depth: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    woken: set[str] = field(default_factory=set)
+    arrivals: list[Submission] = field(default_factory=list)
+    """Stored at the end of the group, together."""
+    admitted_messages: int = 0
+    admitted_bytes: int = 0
+    granted: dict[int, tuple[str, float]] = field(default_factory=dict)
+    """Leases by request: the account, and until when by the monotonic clock."""
+    ended: set[int] = field(default_factory=set)
+    """Requests of which nothing is under way any more."""
+
+    def count(self, account: str, state: str, messages: int, size: int) -> None:
+        entry = self.depth.setdefault((account, state), [0, 0])
+        entry[0] += messages
+        entry[1] += size
+
+    def store_depth(self, statement: str) -> None:
+        """In the same commit as the rows that changed it."""
+        for (account, state), (messages, size) in self.depth.items():
+            values = {"account": account, "state": state, "messages": messages, "bytes": size}
+            self.connection.execute(statement, values)
+
+    def move(self, account: str, before: str, after: str, size: int) -> None:
+        self.count(account, before, -1, -size)
+        self.count(account, after, 1, size)

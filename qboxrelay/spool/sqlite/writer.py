@@ -1,0 +1,227 @@
+"""The writer thread: commits together whatever has arrived while the last commit ran.
+
+In: functions over a transaction, from the event loop. Out: their results, after the commit. Never: a result before the
+commit, the event loop waiting for the disk, or one function's failure taking its neighbours with it.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, Protocol, TypeVar
+
+from qboxrelay import failpoints
+from qboxrelay.spool.port import SpoolDamaged, SpoolError, SpoolFull, SpoolShortOfMemory
+from qboxrelay.spool.sqlite.damage import is_damage
+from qboxrelay.spool.sqlite.transaction import Transaction
+
+T = TypeVar("T")
+
+_MAX_GROUP = 256
+"""Bounds how long the first of a group waits for the others."""
+
+
+class Observer(Protocol):
+    """Who hears of commits: `committing` inside the transaction and `applied` after it, both in the writer thread;
+    `committed` later, in the event loop. `overwrite` writes some row, when a commit failed; `damaged_file` hears in the writer thread that
+    the file is broken.
+    """
+
+    def committing(self, transaction: Transaction) -> None: ...
+
+    def applied(self, transaction: Transaction) -> None: ...
+
+    def committed(self, transaction: Transaction, group: int, seconds: float) -> None: ...
+
+    def damaged_file(self, text: str) -> None: ...
+
+    def overwrite(self, connection: sqlite3.Connection) -> None: ...
+
+
+@dataclass(slots=True)
+class _Work:
+    run: Callable[[Transaction], Any]
+    admit: Callable[[Transaction], None] | None
+    future: "asyncio.Future[Any] | None"
+    result: Any = None
+    error: Exception | None = None
+
+
+class Writer:
+    """Owns the connection that writes."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        observer: Observer,
+        monotonic: Callable[[], float],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._connection = connection
+        self._observer = observer
+        self._monotonic = monotonic
+        self._loop = loop
+        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, work: Callable[[Transaction], T], *, admit: Callable[[Transaction], None] | None = None) -> T:
+        """Run `work` in the next group and return its result after the commit. Raises `SpoolError`; then nothing of it
+        happened. `work` may run more than once, in a transaction each, of which at most the last one is committed.
+
+        `admit` runs before it, changes no row, and refuses by raising: that costs its neighbours nothing.
+        """
+        if self._closed:
+            raise SpoolError("the spool is closed")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(_Work(work, admit, future))
+        # The commit goes on when the waiting session goes away: its result is then nobody's, but it is not undone.
+        return await future
+
+    def run_unheard(self, work: Callable[[Transaction], Any]) -> None:
+        """Run `work` in a coming group, for no one; nothing happens when the writer is closed."""
+        if not self._closed:
+            self._queue.put(_Work(work, None, None))
+
+    async def close(self) -> None:
+        """Commit what was handed in, then stop the thread."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group, last = self._gather(first)
+            started = self._monotonic()
+            transactions = self._commit(group)
+            seconds = self._monotonic() - started
+            # A loop that is closed has nobody who waits.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._answer, group, transactions, seconds)
+            if last:
+                return
+
+    def _gather(self, first: _Work) -> tuple[list[_Work], bool]:
+        group = [first]
+        while len(group) < _MAX_GROUP and not self._queue.empty():
+            work = self._queue.get()
+            if work is None:
+                return group, True
+            group.append(work)
+        return group, False
+
+    def _commit(self, group: list[_Work]) -> list[Transaction]:
+        """Commit the group as one; when a function fails, each alone, so that only the culprit hears of it."""
+        try:
+            return [self._commit_one(group)]
+        except _CommitFailed as failed:
+            # No function is to blame. A failed fsync is reported once and the pages are gone: trying the same again would seem to succeed.
+            self._refuse(group, failed.cause)
+            return []
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller, not to this thread
+            if len(group) == 1:
+                self._refuse(group, as_spool_error(error))
+                return []
+        return [transaction for work in group for transaction in self._commit([work])]
+
+    def _refuse(self, group: list[_Work], error: SpoolError) -> None:
+        for work in group:
+            work.error = work.error or error
+        if isinstance(error, SpoolDamaged):
+            self._observer.damaged_file(str(error))
+
+    def _commit_one(self, group: list[_Work]) -> Transaction:
+        transaction = Transaction(self._connection)
+        self._begin()
+        try:
+            for work in group:
+                if _admitted(work, transaction):
+                    work.result = work.run(transaction)
+            self._observer.committing(transaction)
+            _reach("before-commit", transaction)
+            self._commit_rows()
+            _reach("after-commit", transaction)
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        self._observer.applied(transaction)
+        return transaction
+
+    def _begin(self) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            # Another program holds the file: waiting for it once is enough for the whole group.
+            raise _CommitFailed(as_spool_error(error)) from error
+
+    def _commit_rows(self) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._discard()
+            raise _CommitFailed(as_spool_error(error)) from error
+
+    def _discard(self) -> None:
+        """After a failed fsync the commit stands complete in the log, and a crash would bring it back although its callers
+        were refused. Writing anything else over its beginning makes it void.
+        """
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._observer.overwrite(self._connection)
+            self._connection.execute("COMMIT")
+
+    def _answer(self, group: list[_Work], transactions: list[Transaction], seconds: float) -> None:
+        for work in group:
+            if work.future is None or work.future.done():
+                continue
+            if work.error is None:
+                work.future.set_result(work.result)
+            else:
+                work.future.set_exception(work.error)
+        for transaction in transactions:
+            self._observer.committed(transaction, len(group), seconds)
+
+
+class _CommitFailed(Exception):  # noqa: N818 - never leaves this module
+    def __init__(self, cause: SpoolError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _admitted(work: _Work, transaction: Transaction) -> bool:
+    work.error = None
+    if work.admit is not None:
+        try:
+            work.admit(transaction)
+        except SpoolFull as full:
+            work.error = full
+            return False
+    return True
+
+
+def _reach(point: str, transaction: Transaction) -> None:
+    """These points are about mail that comes in."""
+    if transaction.arrivals:
+        failpoints.reach(point)
+
+
+def as_spool_error(error: Exception) -> SpoolError:
+    """SQLite's errors in the port's words; none of them is the mail's fault."""
+    if isinstance(error, SpoolError):
+        return error
+    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return SpoolFull("the disk has no space left")
+    if isinstance(error, MemoryError) or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOMEM:
+        return SpoolShortOfMemory("the spool had too little memory")
+    if is_damage(error):
+        return SpoolDamaged(f"the spool's file is damaged: {error}")
+    return SpoolError(f"the spool failed: {type(error).__name__}: {error}")
