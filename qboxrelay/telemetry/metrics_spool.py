@@ -1,0 +1,106 @@
+"""Metrics of the spool.
+
+In: commits as they happen; what waits, read at each scrape. Out: series in the registry that was passed in. Never: a count of rows, which would
+take the longer the more waits.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Submissions of one account in one state. `oldest_seconds` is None where nobody waits for them, or there is none."""
+
+    account: str
+    state: str
+    messages: int
+    bytes: int
+    oldest_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What the spool holds. `readable` is False when this is what it held when it could last be read."""
+
+    waiting: tuple[Waiting, ...] = ()
+    oldest_queued_seconds: float = 0.0
+    readable: bool = True
+
+
+class SpoolMetrics:
+    """How the spool commits, and what it may hold."""
+
+    def __init__(self, registry: CollectorRegistry, *, max_messages: int = 0, max_bytes: int = 0) -> None:
+        self._seconds = Histogram(
+            "qboxrelay_spool_commit_seconds",
+            "Time of a commit, fsync included.",
+            registry=registry,
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+        )
+        self._group = Histogram(
+            "qboxrelay_spool_commit_calls",
+            "Calls that one commit served.",
+            registry=registry,
+            buckets=(1, 2, 5, 10, 20, 50, 100, 256),
+        )
+        most = Gauge("qboxrelay_spool_max_messages", "Submissions that may wait; above it, 452.", registry=registry)
+        most.set(max_messages)
+        size = Gauge("qboxrelay_spool_max_bytes", "Payload bytes that may wait; above it, 452.", registry=registry)
+        size.set(max_bytes)
+
+    def committed(self, group: int, seconds: float) -> None:
+        self._seconds.observe(seconds)
+        self._group.observe(group)
+
+
+class PauseMetrics:
+    """What operators paused, by account."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._paused = Gauge(
+            "qboxrelay_account_paused_by_operator",
+            "1 while an operator lets nothing of the account be sent, else 0.",
+            ["account"],
+            registry=registry,
+        )
+
+    def paused(self, account: str, *, on: bool) -> None:
+        self._paused.labels(account).set(on)
+
+
+class DepthCollector(Collector):
+    """What waits, as `read` last found it."""
+
+    def __init__(self, read: Callable[[], Figures]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        figures, labels = self._read(), ["account", "state"]
+        depth = GaugeMetricFamily("qboxrelay_spool_messages", "Submissions, by account and state.", labels=labels)
+        size = GaugeMetricFamily("qboxrelay_spool_bytes", "Payload bytes, by account and state.", labels=labels)
+        oldest = GaugeMetricFamily(
+            "qboxrelay_spool_oldest_seconds",
+            "Age of the oldest submission that is queued, sending or held, by account and state; missing when there is none.",
+            labels=labels,
+        )
+        for one in figures.waiting:
+            depth.add_metric([one.account, one.state], one.messages)
+            size.add_metric([one.account, one.state], one.bytes)
+            if one.oldest_seconds is not None:
+                oldest.add_metric([one.account, one.state], one.oldest_seconds)
+        yield from (depth, size, oldest)
+        yield GaugeMetricFamily(
+            "qboxrelay_spool_oldest_queued_seconds",
+            "Age of the oldest queued submission of all accounts; 0 when none waits.",
+            value=figures.oldest_queued_seconds,
+        )
+        yield GaugeMetricFamily(
+            "qboxrelay_spool_readable",
+            "1 when the figures of the spool are fresh; 0 when it could not be read and they are old.",
+            value=1.0 if figures.readable else 0.0,
+        )
