@@ -1,0 +1,56 @@
+"""What a running relay does for its spool beside sending: forgets what is old, and takes up what operators did.
+
+In: the spool. Out: a line in the log for each act of an operator. Never: an end of it because the spool is in trouble.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from qboxrelay.model.clock import Clock
+from qboxrelay.spool.port import Spool, SpoolError
+
+log = structlog.get_logger()
+
+_PRUNE_EVERY = timedelta(minutes=10)
+_PRUNE_PAUSE = timedelta(milliseconds=50)
+
+
+class Upkeep:
+    """Both run until they are cancelled."""
+
+    def __init__(self, *, spool: Spool, clock: Clock, changed: Callable[[], Awaitable[None]]) -> None:
+        """`changed` returns when somebody may have written to the spool, a second later at the latest; sooner or later it returns anyway."""
+        self._spool = spool
+        self._clock = clock
+        self._changed = changed
+
+    async def prune(self) -> None:
+        """Forget, step by step, what the settings no longer keep."""
+        while True:
+            try:
+                while await self._spool.prune():
+                    await self._clock.sleep(_PRUNE_PAUSE)
+            except SpoolError as error:
+                log.warning("prune.failed", error=str(error))
+            await self._clock.sleep(_PRUNE_EVERY)
+
+    async def follow(self, refresh: Callable[[], Awaitable[None]]) -> None:
+        """Take up what operators do beside this process, and say who did it; `refresh` then brings up to date what depends on it."""
+        while True:
+            try:
+                for one in await self._spool.follow():
+                    log.info(
+                        "operator.acted",
+                        what=one.what,
+                        id=one.id,
+                        account=one.account or "all",
+                        by=one.by,
+                        before=one.before,
+                    )
+                # After the log: what was taken up is not handed out again.
+                await refresh()
+            except SpoolError as error:
+                log.error("operator.unseen", error=str(error))  # noqa: TRY400 - the spool's own words say it all
+            await self._changed()
