@@ -32,15 +32,12 @@ from qboxrelay.policy.rewrite import parse_address
 from qboxrelay.qboxmail.token import TokenSource
 from qboxrelay.reload import Configuration, Reloaded, Reloads
 from qboxrelay.settings.changes import changed_sections, taken_over
-from qboxrelay.settings.paths import spool_path
 from qboxrelay.settings.schema import Settings
 from qboxrelay.settings.user_secrets import NO_USERS, UserSecrets
 from qboxrelay.smtp.listener import SmtpListener
+from qboxrelay.spool.backend import open_queue, open_spool
 from qboxrelay.spool.confirmations import Confirmations
 from qboxrelay.spool.port import Spool, SpoolError
-from qboxrelay.spool.sqlite import SqliteSpool
-from qboxrelay.spool.sqlite.changes import Changes
-from qboxrelay.spool.sqlite.queue import SqliteQueue
 from qboxrelay.status.app import create_app
 from qboxrelay.status.doorkeeper import Doorkeeper
 from qboxrelay.status.figures import SpoolFigures
@@ -67,8 +64,6 @@ log = structlog.get_logger()
 _RETIRED_AFTER = timedelta(minutes=2)
 _HTTP_GRACE = timedelta(seconds=2)
 _TRACING_GRACE = timedelta(seconds=3)
-_CHANGES_SETTLE, _CHANGES_AT_MOST = timedelta(seconds=1), timedelta(seconds=15)
-"""How long an operator's act may wait to be taken up, where the system tells of it, and where it does not reach us."""
 _HORIZON_MARGIN = 4
 """A stored time further off than this many times the longest wait was written by a clock that was wrong."""
 
@@ -185,10 +180,7 @@ class Relay:
             dispatcher=self._dispatcher,
             sessions=lambda: self._doors.sessions,
         )
-        changes = Changes(
-            spool_path(self._settings).parent, self._clock, settle=_CHANGES_SETTLE, at_most=_CHANGES_AT_MOST
-        )
-        upkeep = Upkeep(spool=self.spool, clock=self._clock, changed=changes.wait)
+        upkeep = Upkeep(spool=self.spool, clock=self._clock)
         async with asyncio.TaskGroup() as group:
             dispatching = group.create_task(self._dispatcher.run(), name="dispatcher")
             routines = [
@@ -215,7 +207,6 @@ class Relay:
             for routine in list(self._routines.values()):
                 routine.cancel()
             await dispatching
-        changes.close()
         await self._close()
         log.info("relay.stopped")
 
@@ -298,13 +289,11 @@ class Relay:
 
     async def _open_spool(self) -> Spool:
         settings = self._settings
-        path = spool_path(settings)
         limits = settings.spool
         metrics = SpoolMetrics(self.registry, max_messages=limits.max_messages, max_bytes=int(limits.max_bytes))
         longest = max(*settings.delivery.retry_schedule, settings.delivery.max_retry_after)
-        return await SqliteSpool.open(
-            path,
-            settings=settings.spool,
+        return await open_spool(
+            settings,
             clock=self._clock,
             expired_into=State.HELD if settings.delivery.unknown_outcome == "hold" else State.QUEUED,
             horizon=longest * _HORIZON_MARGIN,
@@ -356,7 +345,7 @@ class Relay:
             name=name,
             version=version("qboxrelay"),
             settings=settings,
-            queue=SqliteQueue(spool_path(settings), clock=self._clock),
+            queue=open_queue(settings, clock=self._clock),
             history=history,
             health=health,
             conditions=self._dispatcher.status,

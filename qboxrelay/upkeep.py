@@ -20,11 +20,9 @@ _PRUNE_PAUSE = timedelta(milliseconds=50)
 class Upkeep:
     """Both run until they are cancelled."""
 
-    def __init__(self, *, spool: Spool, clock: Clock, changed: Callable[[], Awaitable[None]]) -> None:
-        """`changed` returns when somebody may have written to the spool, a second later at the latest; sooner or later it returns anyway."""
+    def __init__(self, *, spool: Spool, clock: Clock) -> None:
         self._spool = spool
         self._clock = clock
-        self._changed = changed
 
     async def prune(self) -> None:
         """Forget, step by step, what the settings no longer keep."""
@@ -53,4 +51,4 @@ class Upkeep:
                 await refresh()
             except SpoolError as error:
                 log.error("operator.unseen", error=str(error))  # noqa: TRY400 - the spool's own words say it all
-            await self._changed()
+            await self._spool.changed()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from qboxrelay.model.sender_domain import DeliveryDomain, Listing, SenderFacts
     from qboxrelay.policy.sender_domain import DomainVerdict
     from qboxrelay.settings.schema import Settings
-    from qboxrelay.spool.sqlite.facts import FactsBeside
+    from qboxrelay.spool.backend import Facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,9 +141,8 @@ class KnownDomains:
             await resolver.close()
 
 
-def store(settings: "Settings") -> "FactsBeside":
+def store(settings: "Settings") -> "Facts":
     """The spool, beside a relay that may be using it."""
-    from qboxrelay.settings.paths import spool_path
-    from qboxrelay.spool.sqlite.facts import FactsBeside
+    from qboxrelay.spool.backend import open_facts
 
-    return FactsBeside(spool_path(settings))
+    return open_facts(settings)

@@ -117,10 +117,9 @@ def unknown_account(settings: "Settings", name: str) -> str:
 
 def open_queue(settings: "Settings") -> "Queue":
     from qboxrelay.model.clock import SystemClock
-    from qboxrelay.settings.paths import spool_path
-    from qboxrelay.spool.sqlite.queue import SqliteQueue
+    from qboxrelay.spool import backend
 
-    return SqliteQueue(spool_path(settings), clock=SystemClock())
+    return backend.open_queue(settings, clock=SystemClock())
 
 
 def _state(word: str) -> State:

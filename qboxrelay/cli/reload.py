@@ -83,7 +83,7 @@ def _spool_folder(config: Path, environ: Mapping[str, str]) -> Path | None:
     """Where the spool is, as far as that can be read; None after the problems were printed."""
     from qboxrelay.cli.daemon import fail
     from qboxrelay.settings.draft import LeftOut, draft_of
-    from qboxrelay.settings.paths import spool_path
+    from qboxrelay.settings.paths import relay_folder
     from qboxrelay.settings.problem import SettingsError
     from qboxrelay.settings.schema import Settings
     from qboxrelay.settings.source import read
@@ -91,7 +91,7 @@ def _spool_folder(config: Path, environ: Mapping[str, str]) -> Path | None:
     try:
         draft = draft_of(read(config, environ, Settings))
         try:
-            return spool_path(draft.settings).parent
+            return relay_folder(draft.settings)
         except LeftOut:
             raise SettingsError(draft.problems) from None
     except SettingsError as error:

@@ -35,7 +35,7 @@ def _run(config: Path) -> int:
     from qboxrelay.model.clock import SystemClock
     from qboxrelay.reload import Reloads
     from qboxrelay.service import Relay
-    from qboxrelay.settings.paths import spool_path
+    from qboxrelay.settings.paths import relay_folder
     from qboxrelay.spool.port import SpoolError
     from qboxrelay.telemetry.logs import configure
 
@@ -59,7 +59,7 @@ def _run(config: Path) -> int:
         on_signal(relay.stop)
         reloads = Reloads(
             read=lambda: load(config, os.environ),
-            record=spool_path(loaded.settings).parent / FILE_NAME,
+            record=relay_folder(loaded.settings) / FILE_NAME,
             manager=manager,
         )
         with on_hangup(reloads.ask):

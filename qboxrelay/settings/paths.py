@@ -36,6 +36,11 @@ def _absolute(name: str, value: Any, environ: Mapping[str, str], folder: Path) -
     return str(folder / value) if name.endswith("_dir") else value
 
 
+def relay_folder(settings: Settings) -> Path:
+    """Where a running relay shows itself to this machine's other programs: its lock and what came of a reload."""
+    return spool_path(settings).parent if settings.spool.url.startswith("sqlite:") else settings.relay.data_dir
+
+
 def spool_path(settings: Settings) -> Path:
     """The file behind `[spool] url`: `sqlite:` is `spool.db` in the data directory."""
     rest = settings.spool.url.removeprefix("sqlite:")

@@ -273,6 +273,10 @@ class Spool(Protocol):
         """
         ...
 
+    async def changed(self) -> None:
+        """Return when somebody beside this process may have written, a second or so later; sooner or later it returns anyway."""
+        ...
+
     async def pauses(self) -> list[Pause]:
         """What operators want nothing to be sent of, now."""
         ...

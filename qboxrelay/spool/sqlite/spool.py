@@ -30,6 +30,7 @@ from qboxrelay.spool.port import (
     Untold,
 )
 from qboxrelay.spool.sqlite import acts, facts, notices, reads
+from qboxrelay.spool.sqlite.changes import Changes
 from qboxrelay.spool.sqlite.claim import Claimer
 from qboxrelay.spool.sqlite.content import Content
 from qboxrelay.spool.sqlite.damage import mark
@@ -49,6 +50,9 @@ from qboxrelay.spool.statements import load_statements
 log = structlog.get_logger()
 
 _LOST = "a relay that did not stop by itself left requests without an answer: the API may have these mails"
+
+_CHANGES_SETTLE, _CHANGES_AT_MOST = timedelta(seconds=1), timedelta(seconds=15)
+"""How long an operator's act may wait to be taken up, where the system tells of it, and where it does not reach us."""
 
 T = TypeVar("T")
 Found = tuple[Batch, list[int]] | None
@@ -90,6 +94,7 @@ class SqliteSpool:
         self._pruner = Pruner(sql, content)
         self._leases = Leases()
         self._acts = acts.Followed(sql, connection)
+        self._changes = Changes(path.parent, clock, settle=_CHANGES_SETTLE, at_most=_CHANGES_AT_MOST)
         self._usage = Usage(
             connection.execute(sql["depth"]).fetchall(),
             settings=settings,
@@ -304,6 +309,9 @@ class SqliteSpool:
                 self._event(account).set()
         return [one for _, one in found]
 
+    async def changed(self) -> None:
+        await self._changes.wait()
+
     async def pauses(self) -> list[Pause]:
         return await self._read(lambda connection: reads.pauses(self._sql, connection))
 
@@ -322,6 +330,7 @@ class SqliteSpool:
         self._closed = True
         for event in self._work.values():
             event.set()
+        self._changes.close()
         await self._writer.close()
         await asyncio.to_thread(self._close_files)
 
