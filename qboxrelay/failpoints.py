@@ -20,6 +20,12 @@ POINTS: dict[str, str] = {
     "after-record": "the outcome is recorded and nothing followed from it",
     "migration": "a step of the schema is written and not committed",
     "pruning": "what is old is deleted and not committed",
+    "copy-taken": "a part was read for another spool and is not there yet",
+    "copy-put": "a part is committed in another spool and not gone from its own",
+    "copy-dropped": "a part is gone from its own spool",
+    "fallback-taken": "a part was read from the fallback and is not in the database yet",
+    "fallback-moved": "a part is in the database and still in the fallback",
+    "fallback-dropped": "a part is gone from the fallback",
 }
 
 _name, _, _count = os.environ.get(VARIABLE, "").partition(":")

@@ -34,6 +34,18 @@ class SpoolLocked(SpoolError):  # noqa: N818 - a state, not an error of ours
     """Another process holds the spool."""
 
 
+class SpoolRefused(SpoolError):  # noqa: N818 - a state, not an error of ours
+    """The store cannot hold this mail, for what it is; others it can."""
+
+
+class SpoolUnreachable(SpoolError):  # noqa: N818 - a state, not an error of ours
+    """The store is away, or does not answer, or only reads at this moment: what was under way may or may not have happened."""
+
+
+class SpoolCommitFailed(SpoolError):  # noqa: N818 - a state, not an error of ours
+    """The disk failed under a commit, or another program keeps the store locked: trying the same again at once would not help, or seem to."""
+
+
 class SpoolShortOfMemory(SpoolError):  # noqa: N818 - a state, not an error of ours
     """There was too little memory for it; less of it at once may do."""
 

@@ -229,3 +229,7 @@ class Queue(Protocol):
     async def resume(self, account: str, *, by: str) -> bool:
         """False when it was not paused."""
         ...
+
+    async def close(self) -> None:
+        """End what was opened for it."""
+        ...

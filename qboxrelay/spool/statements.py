@@ -11,20 +11,24 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
+_MIGRATION = re.compile(r"\d{4}_\w+\.sql")
 _ROW = re.compile(r"VALUES (\([^()]*\))")
 
 
 def load_statements(backend: str) -> dict[str, str]:
-    """Every `-- name --` of the backend's statements.sql, without its comments' names."""
-    text = (files("qboxrelay.spool") / "sql" / backend / "statements.sql").read_text("utf-8")
-    parts = _NAME.split(text)
-    return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+    """Every `-- name --` of the backend's files, but for its migrations, without its comments' names."""
+    found: dict[str, str] = {}
+    for entry in (files("qboxrelay.spool") / "sql" / backend).iterdir():
+        if entry.name.endswith(".sql") and not _MIGRATION.fullmatch(entry.name):
+            parts = _NAME.split(entry.read_text("utf-8"))
+            found |= {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+    return found
 
 
 def load_migrations(backend: str) -> list[tuple[int, str]]:
     """The backend's migrations as (version, script), oldest first."""
     folder = files("qboxrelay.spool") / "sql" / backend
-    found = [(entry.name, entry) for entry in folder.iterdir() if re.fullmatch(r"\d{4}_\w+\.sql", entry.name)]
+    found = [(entry.name, entry) for entry in folder.iterdir() if _MIGRATION.fullmatch(entry.name)]
     return [(int(name[:4]), entry.read_text("utf-8")) for name, entry in sorted(found, key=lambda pair: pair[0])]
 
 

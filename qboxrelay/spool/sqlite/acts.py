@@ -10,32 +10,21 @@ from datetime import datetime
 import orjson
 
 from qboxrelay.model.submission import State
+from qboxrelay.spool.acting import BECOMES, FOLLOWED_AT_ONCE, MARK, NOT_THERE, refusal
 from qboxrelay.spool.port import Handled
-from qboxrelay.spool.queue import POSSIBLE, Act, Done
+from qboxrelay.spool.queue import Act, Done
+from qboxrelay.spool.rows import handled_of
 from qboxrelay.spool.sqlite import facts
-from qboxrelay.spool.sqlite.times import from_ms, to_ms
 from qboxrelay.spool.sqlite.transaction import Transaction
+from qboxrelay.spool.times import to_ms
 
 Sql = dict[str, str]
-_FOLLOWED_AT_ONCE = 10_000
-_MARK = "acts.followed"
-_BECOMES = {Act.RETRY: State.QUEUED, Act.RELEASE: State.QUEUED, Act.HOLD: State.HELD}
 _STATEMENTS = {
     Act.RETRY: ("requeue",),
     Act.RELEASE: ("requeue",),
     Act.HOLD: ("hold",),
     Act.DELETE: ("delete_payloads", "delete_attempts", "delete_submissions"),
 }
-_NOT_POSSIBLE = {
-    State.SENDING: "it is being sent at this moment; look again in a minute",
-    State.SENT: "it was sent",
-    State.HELD: "it is held; release it, or delete it",
-    State.FAILED: "it failed; retry it, or delete it",
-    State.QUEUED: "it is queued, and will be sent",
-}
-_NO_CONTENT = (
-    "its content is no longer kept (see keep_failed_payloads in [spool]): it has to be sent again where it came from"
-)
 
 
 def act(sql: Sql, transaction: Transaction, what: Act, ids: Sequence[str], *, by: str, now: datetime) -> list[Done]:
@@ -46,10 +35,10 @@ def act(sql: Sql, transaction: Transaction, what: Act, ids: Sequence[str], *, by
     moved: list[int] = []
     for id_ in dict.fromkeys(ids):
         if id_ not in rows:
-            done.append(Done(id=id_, refused="there is no such submission"))
+            done.append(Done(id=id_, refused=NOT_THERE))
             continue
         key, _, account, state, size, content = rows[id_]
-        refused = _refused(what, State(state), content)
+        refused = refusal(what, State(state), has_content=content > 0)
         done.append(Done(id=id_, before=State(state), refused=refused))
         if not refused:
             moved.append(key)
@@ -87,7 +76,7 @@ class Followed:
 
     def __init__(self, sql: Sql, connection: sqlite3.Connection) -> None:
         self._sql = sql
-        kept = facts.recall(sql, connection, _MARK, 0)
+        kept = facts.recall(sql, connection, MARK, 0)
         self._last = self._marked = int(kept.value) if kept is not None else 0
 
     @property
@@ -101,7 +90,7 @@ class Followed:
         self._last = found[-1][0]
 
     def mark(self, transaction: Transaction) -> None:
-        facts.remember(self._sql, transaction.connection, _MARK, str(self._last).encode())
+        facts.remember(self._sql, transaction.connection, MARK, str(self._last).encode())
 
     def marked(self) -> None:
         """That is committed."""
@@ -110,35 +99,24 @@ class Followed:
 
 def since(sql: Sql, connection: sqlite3.Connection, after: int) -> list[tuple[int, Handled]]:
     """What was written down later, each with its number."""
-    values = {"after": after, "limit": _FOLLOWED_AT_ONCE}
-    return [(row[0], _handled(row)) for row in connection.execute(sql["acts_since"], values)]
+    values = {"after": after, "limit": FOLLOWED_AT_ONCE}
+    return [(row["key"], handled_of(row)) for row in connection.execute(sql["acts_since"], values)]
 
 
 def on(sql: Sql, connection: sqlite3.Connection, id_: str) -> list[Handled]:
     """About a transaction or a submission, the oldest first."""
-    return [_handled(row) for row in sorted(map(tuple, connection.execute(sql["acts_on"], {"id": id_})))]
+    rows = connection.execute(sql["acts_on"], {"id": id_}).fetchall()
+    return [handled_of(row) for row in sorted(rows, key=lambda row: (row["at"], row["key"]))]
 
 
 def during(sql: Sql, connection: sqlite3.Connection, account: str, since: int, until: int) -> list[Handled]:
     """Pauses of an account, or of all, and their ends; times in milliseconds since 1970."""
     values = {"account": account, "since": since, "until": until}
-    return [_handled(row) for row in connection.execute(sql["acts_on_account"], values)]
-
-
-def _refused(what: Act, state: State, content: int) -> str:
-    if state not in POSSIBLE[what]:
-        return _NOT_POSSIBLE[state]
-    return _NO_CONTENT if what in {Act.RETRY, Act.RELEASE} and not content else ""
+    return [handled_of(row) for row in connection.execute(sql["acts_on_account"], values)]
 
 
 def _count(transaction: Transaction, what: Act, account: str, before: State, size: int) -> None:
     if what is Act.DELETE:
         transaction.count(account, before, -1, -size)
     else:
-        transaction.move(account, before, _BECOMES[what], size)
-
-
-def _handled(row: Sequence[object]) -> Handled:
-    _, at, what, by, id_, account, before = row
-    assert isinstance(at, int)
-    return Handled(at=from_ms(at), what=str(what), by=str(by), id=str(id_), account=str(account), before=str(before))
+        transaction.move(account, before, BECOMES[what], size)

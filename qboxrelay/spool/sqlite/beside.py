@@ -44,7 +44,7 @@ class Beside:
                 raise
 
     def _open(self, mode: str) -> sqlite3.Connection:
-        self._require_file()
+        require_file(self._path)
         address = f"{self._path.absolute().as_uri()}?mode={mode}"
         connection = sqlite3.connect(address, uri=True, isolation_level=None)
         try:
@@ -54,14 +54,6 @@ class Beside:
             connection.close()
             raise
         return connection
-
-    def _require_file(self) -> None:
-        try:
-            exists = self._path.exists()
-        except OSError as error:
-            raise SpoolError(f"cannot look at the spool {self._path}: {error.strerror}; {_WHO}") from error
-        if not exists:
-            raise SpoolError(f"there is no spool at {self._path} yet: the relay makes it when it starts")
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
         newest = load_migrations("sqlite")[-1][0]
@@ -82,3 +74,13 @@ class Beside:
 
 
 _WHO = "run this as the relay's user, or as root"
+
+
+def require_file(path: Path) -> None:
+    """Raises `SpoolError` where there is none."""
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise SpoolError(f"cannot look at the spool {path}: {error.strerror}; {_WHO}") from error
+    if not exists:
+        raise SpoolError(f"there is no spool at {path} yet: the relay makes it when it starts")

@@ -17,11 +17,16 @@ _IN_MODIFY = 0x2
 """inotify(7): a file was written to. The database's log is one, whoever writes."""
 _EVENT_BYTES = 65536
 
+SETTLE, AT_MOST = timedelta(seconds=1), timedelta(seconds=15)
+"""How long an operator's act may wait to be taken up, where the system tells of it, and where it does not reach us."""
+
 
 class Changes:
     """Watches from the first wait on; `close` ends it."""
 
-    def __init__(self, directory: Path, clock: Clock, *, settle: timedelta, at_most: timedelta) -> None:
+    def __init__(
+        self, directory: Path, clock: Clock, *, settle: timedelta = SETTLE, at_most: timedelta = AT_MOST
+    ) -> None:
         """`settle`: how long a wait goes on after the first sign, which comes before the commit can be seen. Without a watch every wait lasts
         as long.
         """

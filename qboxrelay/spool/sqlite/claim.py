@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 import orjson
 
 from qboxrelay.model.submission import Batch, Claimed, State
-from qboxrelay.spool.sqlite.times import from_ms, to_ms
 from qboxrelay.spool.sqlite.transaction import Transaction
 from qboxrelay.spool.sqlite.turns import Chosen, Turns
+from qboxrelay.spool.times import from_ms, to_ms
 
 _PROMOTE_AT_ONCE = 1000
 

@@ -11,7 +11,8 @@ import orjson
 
 from qboxrelay.model.submission import NoticeKind
 from qboxrelay.spool.port import Untold
-from qboxrelay.spool.sqlite.times import from_ms, to_ms
+from qboxrelay.spool.rows import untold_of
+from qboxrelay.spool.times import from_ms, to_ms
 
 Sql = dict[str, str]
 _ADDRESSEES = 1000
@@ -29,7 +30,7 @@ def addressees(sql: Sql, connection: sqlite3.Connection) -> list[str]:
 
 
 def untold(sql: Sql, connection: sqlite3.Connection, address: str, limit: int) -> list[Untold]:
-    return [_untold(row) for row in connection.execute(sql["untold"], {"tell": address, "limit": limit})]
+    return [untold_of(row) for row in connection.execute(sql["untold"], {"tell": address, "limit": limit})]
 
 
 def since(
@@ -50,22 +51,3 @@ def mark_told(sql: Sql, connection: sqlite3.Connection, address: str, told: Sequ
             return False
     connection.execute(sql["told"], {"keys": orjson.dumps([one.key for one in told]).decode()})
     return True
-
-
-def _untold(row: sqlite3.Row) -> Untold:
-    return Untold(
-        key=row["key"],
-        id=row["id"],
-        transaction_id=row["id"].rpartition("-")[0],
-        notice=NoticeKind(row["notice"]),
-        received_at=from_ms(row["received_at"]),
-        recipients=tuple(orjson.loads(row["recipients"])),
-        dsn=row["dsn"],
-        subject=row["subject"],
-        message_id_header=row["message_id_header"],
-        tried_at=None if row["started_at"] is None else from_ms(row["started_at"]),
-        maybe_sent=bool(row["maybe_sent"]),
-        reason=row["reason"] or "",
-        text=row["text"] or "",
-        request_id=row["request_id"],
-    )

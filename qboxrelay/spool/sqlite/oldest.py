@@ -9,8 +9,8 @@ from datetime import datetime
 
 from qboxrelay.model.submission import State
 from qboxrelay.spool.port import AccountDepth
-from qboxrelay.spool.sqlite.times import from_ms
 from qboxrelay.spool.sqlite.transaction import WAITING
+from qboxrelay.spool.times import from_ms
 
 _MOST_ROWS = 10_000
 

@@ -24,6 +24,12 @@ class Opened:
     reader: sqlite3.Connection
     rescued: Rescued | None
 
+    def close(self) -> None:
+        """The lock last."""
+        self.reader.close()
+        self.writer.close()
+        self.lock.release()
+
 
 def open_files(path: Path, *, stamp: str) -> Opened:
     """Blocks. `stamp` tells saved files apart. Raises `SpoolLocked`, `SpoolError`."""

@@ -9,9 +9,9 @@ from datetime import datetime
 import orjson
 
 from qboxrelay.model.submission import State, Submission
-from qboxrelay.spool.sqlite.times import to_ms
 from qboxrelay.spool.sqlite.transaction import Transaction
 from qboxrelay.spool.statements import by_rows, in_parts
+from qboxrelay.spool.times import to_ms
 
 
 class Arrivals:

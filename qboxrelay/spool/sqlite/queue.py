@@ -14,9 +14,9 @@ from qboxrelay.spool.port import Handled, Record, SpoolError
 from qboxrelay.spool.queue import AT_ONCE, Act, Content, Done, Overview, Page, Selection, Story
 from qboxrelay.spool.sqlite import acts, reads, stories
 from qboxrelay.spool.sqlite.beside import Beside
-from qboxrelay.spool.sqlite.times import to_ms
 from qboxrelay.spool.sqlite.transaction import Transaction
 from qboxrelay.spool.statements import load_statements
+from qboxrelay.spool.times import to_ms
 
 T = TypeVar("T")
 
@@ -71,6 +71,9 @@ class SqliteQueue:
 
     async def resume(self, account: str, *, by: str) -> bool:
         return await self._switch("resume", {"account": account, "by": by})
+
+    async def close(self) -> None:
+        """Each call brings its own connection."""
 
     async def _switch(self, name: str, values: dict[str, object]) -> bool:
         def work(connection: sqlite3.Connection) -> bool:

@@ -6,11 +6,10 @@ In: ids, states. Out: `Record`s and figures. Never: content, unless a caller ask
 import sqlite3
 from datetime import datetime, timedelta
 
-import orjson
-
 from qboxrelay.model.submission import State
 from qboxrelay.spool.port import Pause, Record
-from qboxrelay.spool.sqlite.times import from_ms, to_ms
+from qboxrelay.spool.rows import pause_of, record_of
+from qboxrelay.spool.times import from_ms, to_ms
 
 _PAGE, _PAGES = 1000, 200
 
@@ -30,8 +29,7 @@ def paused(sql: dict[str, str], connection: sqlite3.Connection, account: str) ->
 
 
 def pauses(sql: dict[str, str], connection: sqlite3.Connection) -> list[Pause]:
-    rows = connection.execute(sql["pauses"])
-    return [Pause(account=account, at=from_ms(at), by=by, why=why) for account, at, by, why in rows]
+    return [pause_of(row) for row in connection.execute(sql["pauses"])]
 
 
 def next_due(
@@ -71,25 +69,3 @@ def overdue(
             break
         after = rows[-1]["key"]
     return found
-
-
-def record_of(row: sqlite3.Row) -> Record:
-    return Record(
-        key=row["key"],
-        id=row["id"],
-        state=State(row["state"]),
-        account=row["account"],
-        received_at=from_ms(row["received_at"]),
-        envelope_sender=row["envelope_sender"],
-        recipients=tuple(orjson.loads(row["recipients"])),
-        from_address=row["from_address"],
-        client=row["client_user"] or row["client_address"],
-        client_address=row["client_address"],
-        attempts=row["attempts"],
-        next_attempt_at=None if row["next_attempt_at"] is None else from_ms(row["next_attempt_at"]),
-        outcome=row["outcome"],
-        reason=row["reason"],
-        text=row["text"],
-        request_id=row["request_id"],
-        message_id=row["message_id"],
-    )

@@ -13,9 +13,9 @@ import orjson
 from qboxrelay.model.submission import Batch, State
 from qboxrelay.spool.port import RequestResult, Result
 from qboxrelay.spool.sqlite.content import Content
-from qboxrelay.spool.sqlite.times import to_ms
 from qboxrelay.spool.sqlite.transaction import Transaction
 from qboxrelay.spool.statements import by_rows, in_parts
+from qboxrelay.spool.times import to_ms
 
 _FINISHED = {State.SENT, State.FAILED}
 _LEASE_RAN_OUT = RequestResult(error="lease", text="the relay stopped before the answer was recorded")

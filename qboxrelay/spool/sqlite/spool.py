@@ -41,18 +41,15 @@ from qboxrelay.spool.sqlite.opening import Opened, open_files
 from qboxrelay.spool.sqlite.prune import Pruner
 from qboxrelay.spool.sqlite.put import Arrivals
 from qboxrelay.spool.sqlite.record import Recorder
-from qboxrelay.spool.sqlite.times import to_ms
 from qboxrelay.spool.sqlite.transaction import Transaction
 from qboxrelay.spool.sqlite.usage import Usage
 from qboxrelay.spool.sqlite.writer import Writer, as_spool_error
 from qboxrelay.spool.statements import load_statements
+from qboxrelay.spool.times import to_ms
 
 log = structlog.get_logger()
 
 _LOST = "a relay that did not stop by itself left requests without an answer: the API may have these mails"
-
-_CHANGES_SETTLE, _CHANGES_AT_MOST = timedelta(seconds=1), timedelta(seconds=15)
-"""How long an operator's act may wait to be taken up, where the system tells of it, and where it does not reach us."""
 
 T = TypeVar("T")
 Found = tuple[Batch, list[int]] | None
@@ -94,7 +91,7 @@ class SqliteSpool:
         self._pruner = Pruner(sql, content)
         self._leases = Leases()
         self._acts = acts.Followed(sql, connection)
-        self._changes = Changes(path.parent, clock, settle=_CHANGES_SETTLE, at_most=_CHANGES_AT_MOST)
+        self._changes = Changes(path.parent, clock)
         self._usage = Usage(
             connection.execute(sql["depth"]).fetchall(),
             settings=settings,
@@ -246,12 +243,8 @@ class SqliteSpool:
         accounts = self._usage.by_account()
         oldest = await self._read(lambda connection: oldest_waiting(self._sql, connection, accounts))
         messages, sizes = self._usage.by_state()
-        return Depth(
-            messages=messages,
-            bytes=sizes,
-            oldest_queued_at=oldest_queued(oldest),
-            accounts=by_account(accounts, oldest),
-        )
+        first, each = oldest_queued(oldest), by_account(accounts, oldest)
+        return Depth(messages=messages, bytes=sizes, oldest_queued_at=first, accounts=each)
 
     async def find(self, id_: str) -> list[Record]:
         return await self._read(lambda connection: reads.find(self._sql, connection, id_))

@@ -11,10 +11,11 @@ import orjson
 
 from qboxrelay.model.submission import State
 from qboxrelay.spool.port import Handled, Record
-from qboxrelay.spool.queue import Attempt, Content, Overview, Page, Selection, Story, Total
+from qboxrelay.spool.queue import Content, Overview, Page, Selection, Story
+from qboxrelay.spool.rows import attempt_of, content_of, record_of, story_of, total_of
 from qboxrelay.spool.sqlite import acts
-from qboxrelay.spool.sqlite.reads import find, pauses, record_of
-from qboxrelay.spool.sqlite.times import from_ms, to_ms
+from qboxrelay.spool.sqlite.reads import find, pauses
+from qboxrelay.spool.times import from_ms, to_ms
 
 Sql = dict[str, str]
 _ROWS = 500
@@ -112,71 +113,27 @@ def story(sql: Sql, connection: sqlite3.Connection, id_: str) -> Story | None:
     row = connection.execute(sql["story"], {"id": id_}).fetchone()
     if row is None:
         return None
-    return Story(
-        record=record_of(row),
-        transaction_id=row["id"].rpartition("-")[0],
-        client_helo=row["client_helo"],
-        client_user=row["client_user"],
-        listener=row["listener"],
-        priority=row["priority"],
-        subject=row["subject"],
-        message_id_header=row["message_id_header"],
-        payload_bytes=row["payload_bytes"],
-        has_content=row["content_bytes"] > 0,
-        has_raw=bool(row["has_raw"]),
-        maybe_sent=bool(row["maybe_sent"]),
-        finished_at=None if row["finished_at"] is None else from_ms(row["finished_at"]),
-        submitted_at=row["submitted_at"],
-        suppression=row["suppression"],
-        is_notice=bool(row["is_notice"]),
-        notice=row["notice"],
-        tell=row["tell"],
-        sender_rule=row["sender_rule"],
-        domain_state=row["domain_state"],
-        stored_at=None if row["stored_at"] is None else from_ms(row["stored_at"]),
-        attempts=tuple(_attempt(one) for one in connection.execute(sql["attempts_of"], {"key": row["key"]})),
-        handled=tuple(_handled(sql, connection, row)),
-    )
+    attempts = [attempt_of(one) for one in connection.execute(sql["attempts_of"], {"key": row["key"]})]
+    return story_of(row, attempts, _handled(sql, connection, row))
 
 
 def _handled(sql: Sql, connection: sqlite3.Connection, row: sqlite3.Row) -> list[Handled]:
     until = _NEWEST if row["finished_at"] is None else row["finished_at"]
     found = acts.on(sql, connection, row["id"])
     found += acts.during(sql, connection, row["account"], row["received_at"], until)
-    return sorted(found, key=lambda one: one.at)
+    return found
 
 
 def content(sql: Sql, connection: sqlite3.Connection, id_: str) -> Content | None:
-    row = connection.execute(sql["content_of"], {"id": id_}).fetchone()
-    if row is None or not (row["payload"] or row["raw"]):
-        return None
-    return Content(payload=bytes(row["payload"]), raw=None if row["raw"] is None else bytes(row["raw"]))
+    return content_of(connection.execute(sql["content_of"], {"id": id_}).fetchone())
 
 
 def overview(sql: Sql, connection: sqlite3.Connection) -> Overview:
     rows = connection.execute(sql["depth"]).fetchall()
-    totals = [Total(account=a, state=State(s), messages=m, bytes=b) for a, s, m, b in map(tuple, rows) if m]
+    totals = [total_of(row) for row in rows if row["messages"]]
     oldest = {}
     for state in State:
         row = connection.execute(sql["oldest_in_state"], {"state": state}).fetchone()
         if row is not None:
             oldest[state] = from_ms(row[0])
     return Overview(totals=tuple(totals), oldest=oldest, pauses=tuple(pauses(sql, connection)))
-
-
-def _attempt(row: sqlite3.Row) -> Attempt:
-    """An attempt outlives the note of its request, which goes by its own end."""
-    return Attempt(
-        number=row["number"],
-        started_at=None if row["started_at"] is None else from_ms(row["started_at"]),
-        ended_at=None if row["ended_at"] is None else from_ms(row["ended_at"]),
-        outcome=row["outcome"],
-        reason=row["reason"] or "",
-        text=row["text"] or row["request_text"] or "",
-        messages=row["messages"] or 0,
-        status=row["status"],
-        request_id=row["request_id"],
-        error=row["error"],
-        connect_seconds=row["connect_seconds"],
-        answer_seconds=row["answer_seconds"],
-    )

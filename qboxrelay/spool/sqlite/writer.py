@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from qboxrelay import failpoints
-from qboxrelay.spool.port import SpoolDamaged, SpoolError, SpoolFull, SpoolShortOfMemory
+from qboxrelay.spool.port import SpoolCommitFailed, SpoolDamaged, SpoolError, SpoolFull, SpoolShortOfMemory
 from qboxrelay.spool.sqlite.damage import is_damage
 from qboxrelay.spool.sqlite.transaction import Transaction
 
@@ -159,14 +159,14 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             # Another program holds the file: waiting for it once is enough for the whole group.
-            raise _CommitFailed(as_spool_error(error)) from error
+            raise _CommitFailed(_of_a_commit(error)) from error
 
     def _commit_rows(self) -> None:
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._discard()
-            raise _CommitFailed(as_spool_error(error)) from error
+            raise _CommitFailed(_of_a_commit(error)) from error
 
     def _discard(self) -> None:
         """After a failed fsync the commit stands complete in the log, and a crash would bring it back although its callers
@@ -212,6 +212,11 @@ def _reach(point: str, transaction: Transaction) -> None:
     """These points are about mail that comes in."""
     if transaction.arrivals:
         failpoints.reach(point)
+
+
+def _of_a_commit(error: sqlite3.Error) -> SpoolError:
+    found = as_spool_error(error)
+    return SpoolCommitFailed(str(found)) if type(found) is SpoolError else found
 
 
 def as_spool_error(error: Exception) -> SpoolError:

@@ -45,14 +45,27 @@ SELECT 1 FROM pauses WHERE account IN ('', :account) LIMIT 1;
 SELECT client_key FROM submissions INDEXED BY submissions_ready
 WHERE state = 'queued' AND ready = 1 AND account = :account ORDER BY client_key LIMIT 1;
 
--- next_client --
-SELECT client_key FROM submissions INDEXED BY submissions_ready
-WHERE state = 'queued' AND ready = 1 AND account = :account AND client_key > :after ORDER BY client_key LIMIT 1;
+-- clients --
+-- In one statement, by one seek each: every statement gives up Python's lock and must get it back from a busy event loop.
+WITH RECURSIVE client (name) AS (
+  SELECT * FROM (
+    SELECT client_key FROM submissions INDEXED BY submissions_ready
+    WHERE state = 'queued' AND ready = 1 AND account = :account AND client_key >= :first ORDER BY client_key LIMIT 1) AS one
+  UNION ALL
+  SELECT (
+    SELECT client_key FROM submissions INDEXED BY submissions_ready
+    WHERE state = 'queued' AND ready = 1 AND account = :account AND client_key > client.name ORDER BY client_key LIMIT 1)
+  FROM client WHERE client.name IS NOT NULL)
+SELECT name FROM client WHERE name IS NOT NULL LIMIT :limit;
 
--- ready_of_client --
-SELECT key, payload_bytes, priority FROM submissions INDEXED BY submissions_ready
-WHERE state = 'queued' AND ready = 1 AND account = :account AND client_key = :client
-ORDER BY priority DESC, key LIMIT :limit;
+-- ready_of_clients --
+-- A row a client, in the order of the list: the first of its line, as JSON.
+SELECT (
+  SELECT json_group_array(json_array(key, payload_bytes, priority)) FROM (
+    SELECT key, payload_bytes, priority FROM submissions INDEXED BY submissions_ready
+    WHERE state = 'queued' AND ready = 1 AND account = :account AND client_key = client.value
+    ORDER BY priority DESC, key LIMIT :limit) AS line)
+FROM json_each(:clients) AS client;
 
 -- ready_of_class --
 SELECT key, payload_bytes, priority FROM submissions INDEXED BY submissions_ready

@@ -1,53 +1,49 @@
 """One client's ready submissions in the order of their turns: weighted over high, normal and low priority, so that none starves.
 
-In: what is ready of one client. Out: keys and sizes, one at a time. Never: all that waits in memory; a query for a class that is known to be
+In: what is ready of one client. Out: keys and sizes, one at a time. Never: all that waits in memory; a look for a class that is known to be
 empty: nearly every client has one class only.
 """
 
-import sqlite3
 from collections import deque
-from typing import Any
+from collections.abc import Callable, Sequence
 
 Chosen = tuple[int, int]
 """A submission's key and its payload's bytes."""
+Row = Sequence[int]
+"""Key, payload's bytes, priority."""
+More = Callable[[int, int, int], Sequence[Row]]
+"""Further rows of the least and most priority behind so many: as many as were fetched at first, or fewer when there are no more."""
 
 PATTERN = (0, 0, 1, 0, 0, 1, 0, 0, 1, 2)
 """Whose turn it is in ten: high, normal, low. A class with nothing waiting leaves its turn to the highest that has."""
 
+CLASSES = (0, 1, 2)
 _ORDERS = ((0, 1, 2), (1, 0, 2), (2, 0, 1))
 _MOST = 2**31
 _BOUNDS = ((1, _MOST), (0, 0), (-_MOST, -1))
 
 
 class Line:
-    """One client's line. `position` is where in the pattern it goes on."""
+    """One client's line. `rows` are its first ones, the highest priority first; `behind` says of each class whether there may be more, which
+    come by `fetch` at a time; `position` is where in the pattern it goes on.
+    """
 
     def __init__(
-        self,
-        connection: sqlite3.Connection,
-        sql: dict[str, str],
-        account: str,
-        client: str,
-        *,
-        fetch: int,
-        position: int,
+        self, client: str, rows: Sequence[Row], *, behind: Sequence[bool], fetch: int, position: int, more: More
     ) -> None:
         self.client = client
         self.position = position
-        self._connection = connection
-        self._statement = sql["ready_of_class"]
-        self._values = {"account": account, "client": client, "limit": fetch}
-        self._rows: tuple[deque[Any], deque[Any], deque[Any]] = (deque(), deque(), deque())
-        rows = connection.execute(sql["ready_of_client"], self._values).fetchall()
-        first, last = (_class_of(rows[0][2]), _class_of(rows[-1][2])) if rows else (0, 0)
+        self._fetch_size = fetch
+        self._fetch_more = more
+        self._rows: tuple[deque[Row], deque[Row], deque[Row]] = (deque(), deque(), deque())
+        first, last = (class_of(rows[0][2]), class_of(rows[-1][2])) if rows else (0, 0)
         if first == last:
             self._rows[first].extend(rows)
         else:
             for row in rows:
-                self._rows[_class_of(row[2])].append(row)
+                self._rows[class_of(row[2])].append(row)
         self._fetched = [len(fetched) for fetched in self._rows]
-        # Rows come highest first: nothing is known of what stands behind the last one.
-        self._more = [len(rows) == fetch and number >= last for number in (0, 1, 2)]
+        self._more = list(behind)
         self.mixed = first != last or (last < 2 and self._more[2])
         """Whether several classes may wait: then the next claim goes on where this one ends."""
 
@@ -62,13 +58,19 @@ class Line:
 
     def _fetch(self, number: int) -> bool:
         least, most = _BOUNDS[number]
-        values = {**self._values, "least": least, "most": most, "taken": self._fetched[number]}
-        rows = self._connection.execute(self._statement, values).fetchall()
+        rows = self._fetch_more(least, most, self._fetched[number])
         self._rows[number].extend(rows)
         self._fetched[number] += len(rows)
-        self._more[number] = len(rows) == values["limit"]
+        self._more[number] = len(rows) == self._fetch_size
         return bool(rows)
 
 
-def _class_of(priority: int) -> int:
+def behind_the_last(rows: Sequence[Row], fetch: int) -> list[bool]:
+    """Of the first `fetch` rows of all classes together, the highest first: nothing is known of what stands behind the last one."""
+    last = class_of(rows[-1][2]) if rows else 0
+    return [len(rows) == fetch and number >= last for number in CLASSES]
+
+
+def class_of(priority: int) -> int:
+    """High, normal, low."""
     return 0 if priority > 0 else 1 if priority == 0 else 2

@@ -1,4 +1,4 @@
-"""Times as the database keeps them: milliseconds since 1970, UTC.
+"""Times as the databases keep them: milliseconds since 1970, UTC.
 
 In: aware datetimes. Out: integers, and back. Never: a local time.
 """
