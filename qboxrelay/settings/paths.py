@@ -38,7 +38,12 @@ def _absolute(name: str, value: Any, environ: Mapping[str, str], folder: Path) -
 
 def relay_folder(settings: Settings) -> Path:
     """Where a running relay shows itself to this machine's other programs: its lock and what came of a reload."""
-    return spool_path(settings).parent if settings.spool.url.startswith("sqlite:") else settings.relay.data_dir
+    return settings.relay.data_dir if is_postgres(settings) else spool_path(settings).parent
+
+
+def is_postgres(settings: Settings) -> bool:
+    """Whether the spool is on a server, and not a file of this machine."""
+    return settings.spool.url.startswith(("postgresql:", "postgres:"))
 
 
 def spool_path(settings: Settings) -> Path:

@@ -37,7 +37,7 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
 
 def _spool(settings: Settings) -> Iterator[Finding]:
     if not settings.spool.url.startswith("sqlite:"):
-        return
+        return  # No file of this machine.
     file, path = spool_path(settings), ("spool", "url")
     if file.parent != settings.relay.data_dir:
         yield from _folder(file.parent, path)

@@ -16,6 +16,7 @@ from qboxrelay.settings.rules_domains import domain_findings
 from qboxrelay.settings.rules_listeners import listener_findings
 from qboxrelay.settings.rules_notices import notice_findings
 from qboxrelay.settings.rules_senders import sender_findings
+from qboxrelay.settings.rules_spool import spool_findings
 from qboxrelay.settings.rules_status import status_findings
 from qboxrelay.settings.rules_tracing import tracing_findings
 from qboxrelay.settings.rules_users import user_findings
@@ -42,6 +43,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
         _sizes,
         _times,
         _relay,
+        spool_findings,
         listener_findings,
         sender_findings,
         notice_findings,
@@ -174,7 +176,3 @@ def _relay(settings: Settings) -> Iterator[Finding]:
     name = settings.relay.name
     if name and not _HOST_NAME.fullmatch(name):
         yield Finding(("relay", "name"), "is not a host name", 'for example name = "relay.example.com"')
-    if not settings.spool.url.startswith("sqlite:"):
-        yield Finding(
-            ("spool", "url"), "is no spool that this version knows", 'write "sqlite:" or "sqlite:///path/to/spool.db"'
-        )

@@ -17,6 +17,7 @@ from qboxrelay.settings.management_token import management_token
 from qboxrelay.settings.places import place_findings
 from qboxrelay.settings.problem import SettingsError
 from qboxrelay.settings.rules import findings
+from qboxrelay.settings.rules_spool import spool_machine_findings, spool_warnings
 from qboxrelay.settings.rules_status import status_token_findings
 from qboxrelay.settings.rules_tracing import extra_findings
 from qboxrelay.settings.schema import AccountSettings, Settings
@@ -60,12 +61,13 @@ def load_verified(path: Path | None, environ: Mapping[str, str]) -> Verified:
     found += as_far_as_known(partial(_suppressions, management), settings)
     found += as_far_as_known(extra_findings, settings)
     found += as_far_as_known(status_token_findings, settings)
+    found += as_far_as_known(spool_machine_findings, settings)
     if found or draft.problems:
         told = (source.problem(finding.path, finding.wrong, finding.instead) for finding in found)
         raise SettingsError([*draft.problems, *told])
     pages = settings.status.token_file
     locations = [*tokens.values(), *(one for one in (management, pages) if one is not None)]
-    warnings = (*_warnings(settings, locations, environ), *user_warnings(settings, users))
+    warnings = (*_warnings(settings, locations, environ), *user_warnings(settings, users), *spool_warnings(settings))
     return Verified(settings=settings, tokens=tokens, users=users, management_token=management, warnings=warnings)
 
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 from qboxrelay.model.submission import State
 from qboxrelay.spool.port import RequestResult, Result
@@ -54,6 +55,16 @@ class _Expectation:
     def give_up(self) -> None:
         """Nothing more will be known here."""
         self._known.set()
+
+
+class Verdicts(Protocol):
+    """What a session needs that waits for a verdict: `Confirmations`, or a way to those of another process."""
+
+    def expect(self, ids: Sequence[str]) -> None: ...
+
+    async def wait(self, ids: Sequence[str], longest: timedelta) -> list[Verdict] | None: ...
+
+    def forget(self, ids: Sequence[str]) -> None: ...
 
 
 class Confirmations:

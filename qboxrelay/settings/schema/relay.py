@@ -23,6 +23,9 @@ class RelaySettings(Section):
     """Host name in the greeting and in ids shown to people; empty: this machine's host name."""
     data_dir: Path = Path("/var/lib/qboxrelay")
     """Where everything that must survive is kept; made when missing, readable by its owner only."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that take mail. 1: the relay is a single process. With more, that many take mail and one more keeps it and sends it: for a machine
+    whose cores have nothing better to do, when one process takes less mail than comes."""
     stop_timeout: Duration = parse_duration("20s")
     """Longest time a stop may take: sessions and requests under way finish within it. Keep it below what kills the relay: 10 seconds after
     `docker stop`, TimeoutStopSec= of systemd."""
@@ -39,13 +42,29 @@ class SpoolSettings(Section):
     """The durable store between taking mail and sending it."""
 
     url: str = "sqlite:"
-    """`sqlite:` is a file in data_dir; `sqlite:///path/to/spool.db` names one."""
+    """`sqlite:` is a file in data_dir; `sqlite:///path/to/spool.db` names one; `postgresql://user@host/database` is a database that any number
+    of relays may share, each with a [relay] name and a data_dir of its own. It needs the extra: pip install 'qboxrelay[postgres]'."""
+    database_schema: str = "qboxrelay"
+    """PostgreSQL: the schema, made at the first start; one database may hold several spools."""
+    password_file: Path | None = Field(default=None, examples=["postgres-password"])
+    """PostgreSQL: a file that holds the password of the user in url. A bare name is also looked for in the systemd credentials directory."""
+    pool_size: int = Field(default=8, ge=4, le=100)
+    """PostgreSQL: connections that this relay uses at most, beside two that listen."""
+    connect_timeout: Duration = parse_duration("5s")
+    """PostgreSQL: how long a connection is waited for."""
+    statement_timeout: Duration = parse_duration("20s")
+    """PostgreSQL: after so long the server ends a statement; one that does not answer at all is left a little later."""
+    commit_timeout: Duration = parse_duration("8s")
+    """PostgreSQL: how long a mail waits until it is stored, while the server is away, hangs or only reads; then it is answered 451 and comes
+    again, or goes into the fallback."""
+    fallback: Literal["off", "local"] = "off"
+    """PostgreSQL: `local` takes mail into a file in data_dir while the server takes none, and moves it there once it does."""
     max_messages: int = Field(default=1_000_000, ge=1)
     """Submissions that may wait (queued, sending, held); above it the door answers 452 4.3.1."""
     max_bytes: Size = ByteSize(20_000_000_000)
     """Bytes that waiting submissions may hold together; above it the door answers 452 4.3.1."""
     min_free_bytes: Size = ByteSize(200_000_000)
-    """Free disk space that new mail may not use up: it is what delivery needs to record results."""
+    """Free disk space that new mail may not use up: it is what delivery needs to record results. A PostgreSQL server sees to its own."""
     keep_failed_payloads: Duration = parse_duration("30d")
     """How long the content of failed submissions is kept for an operator's retry."""
     keep_trail: Duration = parse_duration("30d")

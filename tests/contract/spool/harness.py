@@ -15,9 +15,14 @@ from typing import Any, ParamSpec, Protocol
 from qboxrelay.model.submission import Batch, Claimed, State, Submission
 from qboxrelay.settings.schema import SpoolSettings
 from qboxrelay.spool.port import RequestResult, Result, Spool
+from qboxrelay.spool.postgres.connecting import Connection
+from qboxrelay.spool.postgres.database import Database
+from qboxrelay.spool.postgres.queue import PostgresQueue
+from qboxrelay.spool.postgres.spool import PostgresSpool
 from qboxrelay.spool.queue import Queue
 from qboxrelay.spool.sqlite import SqliteSpool
 from qboxrelay.spool.sqlite.queue import SqliteQueue
+from tests.support.postgres import require_postgres, shared_cluster, shared_connection, unused_schema
 
 P = ParamSpec("P")
 ACCOUNT = "default"
@@ -120,6 +125,89 @@ class SqliteSpools:
         with closing(sqlite3.connect(self.path)) as connection:
             connection.execute("DELETE FROM payloads WHERE key = (SELECT key FROM submissions WHERE id = ?)", (id_,))
             connection.commit()
+
+
+class PostgresSpools:
+    """In a schema of the tests' own server, with leases by the tests' clock. Of one node, unless a test opens others beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock()
+        self.folder = folder
+        self.schema = unused_schema()
+        self.url = shared_cluster().url()
+        self._opened: list[Database] = []
+
+    @asynccontextmanager
+    async def open(
+        self, *, settings: SpoolSettings | None = None, expired_into: State = State.QUEUED, node: str = "node"
+    ) -> AsyncIterator[PostgresSpool]:
+        database = await Database.open(self.url, schema=self.schema, now_ms=self.lease_time)
+        spool = await PostgresSpool.open(
+            database,
+            data_dir=self.folder / node,
+            node=node,
+            settings=settings or SpoolSettings(),
+            clock=self.clock,
+            expired_into=expired_into,
+            horizon=HORIZON,
+        )
+        self._opened.append(database)
+        try:
+            yield spool
+        finally:
+            self._opened.remove(database)
+            await spool.close()
+
+    def queue(self) -> Queue:
+        if self._opened:
+            return PostgresQueue(self._opened[0], clock=self.clock)
+        return PostgresQueue(Briefly(self.url, self.schema), clock=self.clock)
+
+    def counted(self) -> Counted:
+        rows = shared_connection().execute(
+            f"SELECT state, count(*), sum(payload_bytes)::bigint FROM {self.schema}.states GROUP BY state".encode()
+        )
+        return {State(state): (messages, size) for state, messages, size in rows}
+
+    def drop_content(self, id_: str) -> None:
+        key = f"SELECT key FROM {self.schema}.submissions WHERE id = %s"
+        shared_connection().execute(f"DELETE FROM {self.schema}.payloads WHERE key = ({key})".encode(), (id_,))
+
+    def lease_time(self) -> int:
+        """The server's clock, which nobody sets: milliseconds."""
+        return round(self.clock.monotonic() * 1000)
+
+
+class Briefly:
+    """A command's way to the database: what is opened ends with its use."""
+
+    def __init__(self, url: str, schema: str) -> None:
+        self._url = url
+        self._schema = schema
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        database = await Database.open_beside(self._url, schema=self._schema)
+        try:
+            async with database.reading() as connection:
+                yield connection
+        finally:
+            await database.close()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Connection]:
+        async with self.reading() as connection, connection.transaction():
+            yield connection
+
+
+BACKENDS: "dict[str, Callable[[Path], Spools]]" = {"sqlite": SqliteSpools, "postgres": PostgresSpools}
+
+
+def spools_of(backend: str, folder: Path) -> Spools:
+    """Skips the test where the backend is not to be had."""
+    if backend == "postgres":
+        require_postgres()
+    return BACKENDS[backend](folder)
 
 
 def mail(

@@ -20,7 +20,7 @@ from qboxrelay.model.submission import Batch, Claimed, State
 from qboxrelay.settings.schema import SpoolSettings
 from qboxrelay.spool.port import RequestResult, Result, Spool
 from qboxrelay.spool.queue import POSSIBLE, Act
-from tests.contract.spool.harness import ACCOUNT, HORIZON, LEASE, Counted, Spools, SqliteSpools, counts, mail
+from tests.contract.spool.harness import ACCOUNT, BACKENDS, HORIZON, LEASE, Counted, Spools, counts, mail, spools_of
 
 KEEP = timedelta(days=2)
 SETTINGS = SpoolSettings(keep_trail=KEEP)
@@ -264,8 +264,8 @@ class SpoolMachine(RuleBasedStateMachine):
             one.finished_at = self.clock.now()
 
 
-@pytest.mark.parametrize("backend", [SqliteSpools])
-def test_the_spool_does_what_its_model_does(backend: type[SqliteSpools]) -> None:
+@pytest.mark.parametrize("backend", list(BACKENDS))
+def test_the_spool_does_what_its_model_does(backend: str) -> None:
     """No order of calls loses a submission, forgets an attempt, or lets two owners have one."""
     with tempfile.TemporaryDirectory() as folder:
         number = iter(range(1_000_000))
@@ -274,7 +274,7 @@ def test_the_spool_does_what_its_model_does(backend: type[SqliteSpools]) -> None
             def __init__(self) -> None:
                 place = Path(folder) / str(next(number))
                 place.mkdir()
-                super().__init__(backend(place))
+                super().__init__(spools_of(backend, place))
 
         run_state_machine_as_test(
             Machine,

@@ -23,7 +23,7 @@ def run_child(directory: Path, *actions: str, limit: int | None = None) -> list[
         [*_CHILD, str(directory), *actions],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         preexec_fn=narrow,
     )

@@ -1,0 +1,158 @@
+"""How a connection to the server is made and set, so that a dead server is noticed and a commit is durable.
+
+In: a URL, a password, times. Out: connection parameters, and connections that are set. Never: a connection that commits less safely than
+the server's own default, or one whose death nobody notices.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import select
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor, pq
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.array import ListBinaryDumper
+from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
+
+from qboxrelay.spool.port import SpoolError, SpoolUnreachable
+from qboxrelay.spool.postgres.faults import as_spool_error, text_of
+
+Connection = AsyncConnection[DictRow]
+
+SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,47}")
+"""What needs no quotes, with room for what is made of it."""
+
+_PREPARED = 300
+"""Statements that the server keeps prepared for one connection: all that there are."""
+_SAFE = ("on", "remote_apply")
+"""Values of synchronous_commit that are kept as the server has them; anything else becomes `on`."""
+
+_SETTINGS = """
+SELECT set_config('search_path', %(schema)s, false), set_config('statement_timeout', %(timeout)s, false), set_config('jit', 'off', false),
+  set_config('enable_seqscan', 'off', false), set_config('random_page_cost', '1.1', false), set_config('idle_in_transaction_session_timeout', %(idle)s, false),
+  set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') = ANY (%(safe)s) THEN current_setting('synchronous_commit')
+                                        ELSE 'on' END, false)
+"""
+"""Statistics of a queue are always old: its small tables must not be read from end to end once they are large."""
+
+
+class BinaryCursor(AsyncCursor[DictRow]):
+    """Rows by name, values in the server's own form: bytes come without being spelled out."""
+
+    def __init__(self, connection: Connection, **options: Any) -> None:
+        super().__init__(connection, **options)
+        self.format = pq.Format.BINARY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How to reach a spool. The password is no part of what it shows."""
+
+    parameters: dict[str, Any]
+    schema: str
+    statement_timeout: timedelta
+    connect_timeout: timedelta
+
+    def __repr__(self) -> str:
+        return f"Access({self.place!r}, schema={self.schema!r})"
+
+    @property
+    def place(self) -> str:
+        """For people: where it is, without any secret."""
+        host, port = self.parameters.get("host") or "the local socket", self.parameters.get("port") or "5432"
+        return f"{host}:{port}/{self.parameters.get('dbname') or self.parameters.get('user') or ''}"
+
+
+def access(
+    url: str, *, schema: str, password: str | None, connect_timeout: timedelta, statement_timeout: timedelta
+) -> Access:
+    """Raises `SpoolError` for a URL that cannot be meant."""
+    if not SCHEMA.fullmatch(schema):
+        raise SpoolError(f"{schema!r} cannot be a schema: write lower-case letters, digits and _")
+    try:
+        given = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
+    except psycopg.Error:
+        # The driver's text may quote the URL with its password.
+        raise SpoolError("the URL of the spool cannot be read: write postgresql://user@host/database") from None
+    dead_after = max(1, round(connect_timeout.total_seconds()))
+    parameters: dict[str, Any] = {
+        "application_name": "qboxrelay",
+        # Of several hosts, and after a failover: the one that takes writes.
+        "target_session_attrs": "read-write",
+        "connect_timeout": max(2, dead_after),
+        "keepalives": 1,
+        "keepalives_idle": dead_after,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 1000 * (dead_after + round(statement_timeout.total_seconds())),
+    } | given
+    if password is not None:
+        parameters["password"] = password
+    return Access(
+        parameters=parameters, schema=schema, statement_timeout=statement_timeout, connect_timeout=connect_timeout
+    )
+
+
+async def connect(wanted: Access) -> Connection:
+    """One connection beside the pool. Raises `SpoolError`."""
+    try:
+        connection = await AsyncConnection.connect(
+            **wanted.parameters, autocommit=True, row_factory=dict_row, cursor_factory=BinaryCursor
+        )
+    except (psycopg.Error, OSError) as error:
+        raise SpoolUnreachable(f"cannot reach the database {wanted.place}: {text_of(error)}") from None
+    try:
+        await prepare(connection, wanted)
+    except (psycopg.Error, OSError) as error:
+        await connection.close()
+        raise as_spool_error(error) from None
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def prepare(connection: Connection, wanted: Access) -> None:
+    """Set what every connection needs."""
+    connection.prepared_max = _PREPARED
+    # One width for every number, or each list of numbers would be another type and another statement.
+    connection.adapters.register_dumper(int, Int8Dumper)
+    connection.adapters.register_dumper(int, Int8BinaryDumper)
+    # The driver's own choice for lists is text, where bytes are spelled out.
+    connection.adapters.register_dumper(list, ListBinaryDumper)
+    connection.prepare_threshold = 2
+    milliseconds = round(wanted.statement_timeout.total_seconds() * 1000)
+    values = {
+        "schema": wanted.schema,
+        "timeout": str(milliseconds),
+        # A node that is stopped in the middle of a transaction holds its rows no longer than this.
+        "idle": str(2 * milliseconds),
+        "safe": list(_SAFE),
+    }
+    severing = asyncio.get_running_loop().call_later(wanted.connect_timeout.total_seconds(), sever, connection)
+    try:
+        await connection.execute(_SETTINGS, values)
+    finally:
+        severing.cancel()
+
+
+def sever(connection: Connection) -> None:
+    """End a connection whose server keeps silent: whoever waits for it hears of it at once."""
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
+
+
+async def require_alive(connection: Connection) -> None:
+    """Without a round trip: what an idle connection has to say is that it ended. It is closed then. Raises psycopg.OperationalError."""
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    if poll.poll(0):
+        await connection.close()
+        raise psycopg.OperationalError("the server closed the connection")

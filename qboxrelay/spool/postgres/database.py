@@ -1,0 +1,209 @@
+"""The pool of connections to the spool's server.
+
+In: a URL, and blocks of work. Out: connections for them, whose errors are the port's. Never: a wait without end, whatever the server does; an
+error of the driver, or a secret, on the way out.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from itertools import count
+from typing import Self
+
+import psycopg
+from psycopg import AsyncConnection, errors
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from qboxrelay.spool.port import SpoolError, SpoolUnreachable
+from qboxrelay.spool.postgres import migrations
+from qboxrelay.spool.postgres.connecting import (
+    Access,
+    BinaryCursor,
+    Connection,
+    access,
+    connect,
+    prepare,
+    require_alive,
+    sever,
+)
+from qboxrelay.spool.postgres.failures import Failures
+from qboxrelay.spool.postgres.faults import as_spool_error
+
+CONNECT_TIMEOUT, STATEMENT_TIMEOUT = timedelta(seconds=5), timedelta(seconds=20)
+_BESIDE = 2
+"""Connections of a command that looks at a spool."""
+_UNUSABLE = (errors.ReadOnlySqlTransaction, errors.FeatureNotSupported)
+"""After these the connection is not used again: the next one may lead to another server, or has no plans made for another schema."""
+_STATEMENTS_OF_A_START = 10
+"""As many times statement_timeout a check or a migration may take in all."""
+_NUMBERS = count(1)
+_CLOSING, _RECONNECT = 5.0, 1.0
+
+
+class Database:
+    """Connections to one schema of one database. `open` is the way to make one."""
+
+    def __init__(self, wanted: Access, *, pool_size: int, now_ms: Callable[[], int] | None) -> None:
+        self._access = wanted
+        self._now_ms = now_ms
+        self._closed = False
+        self._wait = wanted.connect_timeout.total_seconds()
+        # The server ends a statement by itself; a server that does not is not waited for any longer.
+        self._deadline = 2 * wanted.statement_timeout.total_seconds() + self._wait
+        self._troubles = 0
+        name = f"spool-{next(_NUMBERS)}"
+        self._failures = Failures(name)
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            connection_class=AsyncConnection[psycopg.rows.DictRow],
+            kwargs={**wanted.parameters, "autocommit": True, "row_factory": dict_row, "cursor_factory": BinaryCursor},
+            min_size=1,
+            max_size=pool_size,
+            open=False,
+            configure=self._configure,
+            check=require_alive,
+            timeout=self._wait,
+            # Whoever needs a connection has another one tried at once; between two tries the pool would wait longer and longer.
+            reconnect_timeout=_RECONNECT,
+            name=name,
+        )
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        schema: str = "qboxrelay",
+        password: str | None = None,
+        pool_size: int = 8,
+        connect_timeout: timedelta = CONNECT_TIMEOUT,
+        statement_timeout: timedelta = STATEMENT_TIMEOUT,
+        now_ms: Callable[[], int] | None = None,
+    ) -> Self:
+        """Make or migrate the spool, then open the pool. `now_ms` takes the place of the server's clock (see `now_ms`). Raises `SpoolError`."""
+        wanted = access(
+            url,
+            schema=schema,
+            password=password,
+            connect_timeout=connect_timeout,
+            statement_timeout=statement_timeout,
+        )
+        await _once(wanted, migrations.migrate)
+        return await cls._opened(wanted, pool_size, now_ms)
+
+    @classmethod
+    async def open_beside(
+        cls,
+        url: str,
+        *,
+        schema: str = "qboxrelay",
+        password: str | None = None,
+        connect_timeout: timedelta = CONNECT_TIMEOUT,
+        statement_timeout: timedelta = STATEMENT_TIMEOUT,
+        now_ms: Callable[[], int] | None = None,
+    ) -> Self:
+        """For commands beside relays: nothing is made or migrated. Raises `SpoolError` where there is no spool of this version."""
+        wanted = access(
+            url,
+            schema=schema,
+            password=password,
+            connect_timeout=connect_timeout,
+            statement_timeout=statement_timeout,
+        )
+        await _once(wanted, migrations.require_current)
+        return await cls._opened(wanted, _BESIDE, now_ms)
+
+    @classmethod
+    async def _opened(cls, wanted: Access, pool_size: int, now_ms: Callable[[], int] | None) -> Self:
+        database = cls(wanted, pool_size=pool_size, now_ms=now_ms)
+        await database._pool.open()
+        return database
+
+    @property
+    def schema(self) -> str:
+        return self._access.schema
+
+    @property
+    def place(self) -> str:
+        """For people: where it is, without any secret."""
+        return self._access.place
+
+    def now_ms(self) -> int | None:
+        """For the SQL function `server_ms`: None lets the server's clock decide, which all nodes share; tests bring their own."""
+        return self._now_ms() if self._now_ms is not None else None
+
+    def troubles(self) -> int:
+        """How often this node found the server away."""
+        return self._troubles
+
+    @asynccontextmanager
+    async def reading(self, within: float | None = None) -> AsyncIterator[Connection]:
+        """A connection where each statement stands for itself, and is committed by itself. Rows by name. After `within` seconds, the wait for
+        the connection included, it is cut off. Raises `SpoolError`.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (self._deadline if within is None else within)
+        connection = await self._taken(self._wait if within is None else min(self._wait, within))
+        self._failures.latest = ""
+        severing = loop.call_at(until, sever, connection)
+        try:
+            yield connection
+        except (psycopg.Error, OSError) as error:
+            if isinstance(error, _UNUSABLE):
+                await connection.close()
+            raise self._troubled(as_spool_error(error)) from None
+        finally:
+            severing.cancel()
+            # Also when the caller goes away at this very moment.
+            await asyncio.shield(self._pool.putconn(connection))
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Connection]:
+        """One transaction, committed at the end, undone by any error. Rows by name. Raises `SpoolError`."""
+        async with self.reading() as connection, connection.transaction():
+            yield connection
+
+    async def listening(self) -> Connection:
+        """A connection of the caller's own, beside the pool. Raises `SpoolError`."""
+        return await connect(self._access)
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await self._pool.close(_CLOSING)
+            self._failures.close()
+
+    async def _taken(self, wait: float) -> Connection:
+        if self._closed:
+            raise SpoolError("the spool is closed")
+        try:
+            return await self._pool.getconn(wait)
+        except PoolClosed:
+            raise SpoolError("the spool is closed") from None
+        except (PoolTimeout, TooManyRequests):
+            why = self._failures.latest or "it does not answer, or pool_size is too small"
+            away = SpoolUnreachable(f"no connection to the database {self.place} within {wait:.3g} s: {why}")
+            raise self._troubled(away) from None
+
+    def _troubled(self, error: SpoolError) -> SpoolError:
+        if isinstance(error, SpoolUnreachable):
+            self._troubles += 1
+        return error
+
+    async def _configure(self, connection: Connection) -> None:
+        await prepare(connection, self._access)
+
+
+async def _once(wanted: Access, work: Callable[[Connection, str], Awaitable[None]]) -> None:
+    """On a connection of its own, with its errors in the port's words."""
+    connection = await connect(wanted)
+    longest = _STATEMENTS_OF_A_START * wanted.statement_timeout.total_seconds()
+    severing = asyncio.get_running_loop().call_later(longest, sever, connection)
+    try:
+        await work(connection, wanted.schema)
+    except (psycopg.Error, OSError) as error:
+        raise as_spool_error(error) from None
+    finally:
+        severing.cancel()
+        await connection.close()
