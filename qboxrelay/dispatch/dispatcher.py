@@ -6,12 +6,13 @@ In: accounts with their tokens. Out: mail that leaves. Never: one account's trou
 import asyncio
 import contextlib
 import random
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
+from qboxrelay.dispatch.agreement import Agreement, Member
 from qboxrelay.dispatch.gate import Gate
 from qboxrelay.dispatch.lane import Lane
 from qboxrelay.dispatch.notices import Notices
@@ -21,13 +22,15 @@ from qboxrelay.dispatch.report import Reporter
 from qboxrelay.dispatch.request import Requests
 from qboxrelay.dispatch.settle import Settler
 from qboxrelay.dispatch.size import BatchSize
+from qboxrelay.dispatch.turns import Turns
 from qboxrelay.model.clock import Clock
 from qboxrelay.qboxmail.send import SendClient, prepare
 from qboxrelay.qboxmail.tls import client_context
-from qboxrelay.qboxmail.token import TokenSource, TokenUnreadable, TokenWatch
+from qboxrelay.qboxmail.token import TokenSource, TokenUnreadable, TokenWatch, digest_of
 from qboxrelay.settings.schema import AccountSettings, DeliverySettings
 from qboxrelay.spool.confirmations import Confirmations
 from qboxrelay.spool.port import Spool
+from qboxrelay.spool.shared import Shared
 from qboxrelay.telemetry.metrics_dispatch import DispatchMetrics
 from qboxrelay.telemetry.tracing import OFF, Tracing
 
@@ -43,6 +46,8 @@ class _Part:
     gate: Gate
     rate: RateLimit
     lane: Lane
+    token: Callable[[], bytes]
+    """Its digest."""
 
 
 class Dispatcher:
@@ -61,8 +66,11 @@ class Dispatcher:
         confirmations: Confirmations | None = None,
         notices: Notices | None = None,
         tracing: Tracing = OFF,
+        shared: Shared | None = None,
     ) -> None:
+        """`shared`: what relays on the same spool agree on, where there may be others."""
         self._spool = spool
+        self._shared = None if shared is None or shared.alone else shared
         self._settings = settings
         self._clock = clock
         self._confirmations = confirmations or Confirmations()
@@ -70,6 +78,7 @@ class Dispatcher:
         self._reporter = Reporter(metrics, tracing)
         self._recorder = Recorder(spool=spool, reporter=self._reporter, clock=clock)
         self._settler = Settler(settings, rng)
+        self._agreement = None if self._shared is None else self._agree(self._shared)
         self._parts: dict[str, _Part] = {}
         self._group: asyncio.TaskGroup | None = None
         self._running: asyncio.Task[None] | None = None
@@ -110,8 +119,9 @@ class Dispatcher:
         """Take no more mail, finish requests under way; what is still unanswered after `grace` is cut off and ends unknown."""
         for part in self._parts.values():
             part.lane.stop()
-        if self._notices is not None:
-            self._notices.stop()
+        for beside in (self._notices, self._agreement):
+            if beside is not None:
+                beside.stop()
         if self._running is None:
             return
         _, late = await asyncio.wait({self._running}, timeout=grace.total_seconds())
@@ -139,12 +149,41 @@ class Dispatcher:
         return shown
 
     def _part(self, account: AccountSettings, token: TokenSource, rate: RateLimit) -> _Part:
-        client, gate = self._client(account, token), Gate(self._settings, self._clock.monotonic())
+        client, gate = self._client(account, token), self._gate()
         before = self._parts.get(account.name)
         # Two lanes of one token keep one rate while the first of them finishes.
         same = before is not None and before.account.requests_per_second == account.requests_per_second
         rate = before.rate if before is not None and same else rate
-        return _Part(account, client, gate, rate, self._lane(account, token, client, gate, rate))
+        lane = self._lane(account, token, client, gate, rate)
+        return _Part(account, client, gate, rate, lane, lambda: digest_of(token))
+
+    def _gate(self) -> Gate:
+        now = self._clock.monotonic()
+        return Gate(self._settings, now) if self._agreement is None else Gate(self._settings, now, self._agreement.news)
+
+    def _agree(self, shared: Shared) -> Agreement:
+        return Agreement(
+            shared=shared,
+            members=self._members,
+            reporter=self._reporter,
+            clock=self._clock,
+            request_deadline=self._settings.request_deadline,
+        )
+
+    def _members(self) -> list[Member]:
+        return [Member(part.account.name, part.gate, part.token, part.lane.wake) for part in self._parts.values()]
+
+    def _turns(self, account: str, token: TokenSource, rate: RateLimit) -> Turns | None:
+        if self._shared is None or self._agreement is None:
+            return None
+        return Turns(
+            shared=self._shared,
+            account=account,
+            token=lambda: digest_of(token),
+            rate=rate,
+            monotonic=self._clock.monotonic,
+            heed=self._agreement.heed,
+        )
 
     def _client(self, account: AccountSettings, token: TokenSource) -> SendClient:
         tls = client_context(
@@ -179,6 +218,7 @@ class Dispatcher:
             clock=self._clock,
             confirmations=self._confirmations,
             notices=self._notices,
+            told=None if self._agreement is None else self._agreement.told,
         )
         return Lane(
             account=account,
@@ -191,6 +231,8 @@ class Dispatcher:
             rate=rate,
             clock=self._clock,
             token_changed=TokenWatch(token).changed,
+            turns=self._turns(account.name, token, rate),
+            may_probe=None if self._agreement is None else self._agreement.may_probe,
         )
 
     def _announce(self, part: _Part) -> None:
@@ -205,6 +247,8 @@ class Dispatcher:
                 group.create_task(_drive(part), name=f"lane-{name}")
             if self._notices is not None:
                 group.create_task(self._notices.run(), name="notices")
+            if self._agreement is not None:
+                group.create_task(self._agreement.run(), name="agreement")
 
 
 async def _drive(part: _Part) -> None:

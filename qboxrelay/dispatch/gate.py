@@ -6,8 +6,11 @@ single mail.
     running ──configuration, quota──▶ paused ──time, or a changed token──▶ probing ──success──▶ running
             ──trouble, n in a row──▶ broken ──time──▶ probing ──failure──▶ paused, broken
             ──rate──▶ waiting ──time──▶ running
+
+Several relays on one spool go by one condition: what the API said to one of them is told to the others (`tell`), and heard from them (`hear`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -41,8 +44,14 @@ class Status:
 class Gate:
     """The gate of one account."""
 
-    def __init__(self, settings: DeliverySettings, now: float) -> None:
+    def __init__(self, settings: DeliverySettings, now: float, tell: Callable[[], None] = lambda: None) -> None:
+        """`tell` hears that there is something that others should know: `news` is set until they do."""
         self._settings = settings
+        self._tell = tell
+        self.news = False
+        self.shared = False
+        """The condition is one that the others have, too; or they are to be told of its end."""
+        self._new_token = False
         self._since = now
         self.condition = Condition.RUNNING
         self._reason = ""
@@ -60,6 +69,11 @@ class Gate:
         return self.condition is not Condition.RUNNING
 
     @property
+    def asks(self) -> bool:
+        """Whether it is agreed on who probes. A new token was tried by nobody yet, and each relay may have it at another time."""
+        return self.shared and self.probing and not self._new_token
+
+    @property
     def paused(self) -> bool:
         """What is leased must not wait for the end of this: it may take long."""
         return self.condition in {Condition.CONFIGURATION, Condition.QUOTA, Condition.TROUBLE}
@@ -68,13 +82,49 @@ class Gate:
         return Status(self.condition, self._reason, now - self._since, self.wait(now))
 
     def token_changed(self) -> None:
-        """A new token is worth a probe at once."""
+        """A new token is worth a probe at once, whatever others say of the one before."""
         if self.condition is Condition.CONFIGURATION:
-            self._until = 0.0
+            self._until, self._new_token, self.news = 0.0, True, False
 
-    def judge(self, effect: Effect, now: float, *, reason: str, retry_after: timedelta | None) -> bool:
-        """Take an answer's effect in; True when the condition changed."""
-        before = self.condition
+    def hear(self, told: Status, now: float) -> bool:
+        """Go by what another relay found, unless there is news of our own; True when the condition changed."""
+        until, before = now + told.wait_seconds, self.condition
+        # What holds here alone, such as trouble with this machine's network, is not over because others do well.
+        own = before is not Condition.RUNNING and not self.shared
+        if self.news or (own and (told.condition is Condition.RUNNING or until < self._until)):
+            return False
+        if told.condition is Condition.RUNNING:
+            self._run()
+        else:
+            self.condition, self._reason, self._until = told.condition, told.reason, until
+        self.shared, self._new_token = told.condition is not Condition.RUNNING, False
+        if self.condition is not before:
+            self._since = now - told.lasted_seconds
+        return self.condition is not before
+
+    def judge(
+        self, effect: Effect, now: float, *, reason: str, retry_after: timedelta | None, everywhere: bool = True
+    ) -> bool:
+        """Take an answer's effect in; True when the condition changed. `everywhere`: it would be the same for other relays."""
+        before, until = self.condition, self._until
+        self._take_in(effect, now, reason=reason, retry_after=retry_after)
+        if (self.condition, self._until) != (before, until):
+            self._note(everywhere=everywhere)
+        if self.condition is before:
+            return False
+        self._since = now
+        return True
+
+    def _note(self, *, everywhere: bool) -> None:
+        self._new_token = False
+        if self.condition is Condition.RUNNING:
+            self.news = self.shared
+        else:
+            self.news = self.shared = everywhere
+        if self.news:
+            self._tell()
+
+    def _take_in(self, effect: Effect, now: float, *, reason: str, retry_after: timedelta | None) -> None:
         match effect:
             case Effect.CONFIGURATION:
                 self._pause(Condition.CONFIGURATION, now, self._settings.account_pause, reason)
@@ -86,16 +136,16 @@ class Gate:
                 self._count_failure(now, retry_after, reason)
             case Effect.NONE | Effect.BISECT | Effect.SMALLER:
                 self._recover(now)
-        if self.condition is before:
-            return False
-        self._since = now
-        return True
 
     def _recover(self, now: float) -> None:
         # An answer to a request that began before a pause does not end it.
         self._failures = 0
         if self._until <= now:
-            self.condition, self._reason, self._rate_pause = Condition.RUNNING, "", self._settings.rate_pause
+            self._run()
+
+    def _run(self) -> None:
+        self.condition, self._reason, self._until = Condition.RUNNING, "", 0.0
+        self._rate_pause = self._settings.rate_pause
 
     def _slow_down(self, now: float, retry_after: timedelta | None, reason: str) -> None:
         told = self._obeyed(retry_after)

@@ -7,7 +7,7 @@ under way, or a surprise that ends the lane.
 import asyncio
 import gc
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from qboxrelay.dispatch.rate import RateLimit
 from qboxrelay.dispatch.record import Recorder
 from qboxrelay.dispatch.request import Requests
 from qboxrelay.dispatch.size import BatchSize
+from qboxrelay.dispatch.turns import Turns
 from qboxrelay.dispatch.wait import first_of
 from qboxrelay.model.clock import Clock
 from qboxrelay.model.submission import Batch
@@ -32,6 +33,7 @@ _AFTER_TROUBLE = timedelta(seconds=2)
 _TOKEN_LOOK = timedelta(seconds=1)
 _LOOK_AGAIN = timedelta(seconds=30)
 """Longest wait for a time of day: a clock that was set meanwhile must not strand mail."""
+_PROBE_LOOK = timedelta(seconds=2)
 _PROBE_MESSAGES = 1
 _CLAIM_AHEAD = 0.02
 """Seconds that a large claim may take: done before the request may start, so that they cost no rate."""
@@ -61,7 +63,10 @@ class Lane:
         rate: RateLimit,
         clock: Clock,
         token_changed: Callable[[], bool],
+        turns: Turns | None = None,
+        may_probe: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
+        """Where other relays work on the same spool: `turns` of the token, and who probes an account for all of them."""
         self._account = account
         self._settings = settings
         self._spool = spool
@@ -71,6 +76,9 @@ class Lane:
         self._size = size
         self._clock = clock
         self._token_changed = token_changed
+        self._turns = turns
+        self._may_probe = may_probe
+        self._nudged = asyncio.Event()
         self._overdue = Overdue(account=account, settings=settings, spool=spool, requests=requests, clock=clock)
         self._rate = rate
         self._in_flight = 0
@@ -84,6 +92,10 @@ class Lane:
     def stop(self) -> None:
         """Take no more from the spool."""
         self._stopping.set()
+
+    def wake(self) -> None:
+        """The gate is another than it was."""
+        self._nudged.set()
 
     def status(self) -> Status:
         return self._gate.status(self._clock.monotonic())
@@ -135,12 +147,24 @@ class Lane:
         if (delay := self._rate.wait(now) - _CLAIM_AHEAD) > 0:
             await self._wait(self._clock.sleep(timedelta(seconds=delay)))
             return None
-        if self._in_flight >= self._most_in_flight():
-            self._answered.clear()
-            await self._wait(self._answered.wait())
+        if not await self._has_room():
             return None
         leased = await self._choose()
         return None if leased is None else await self._at_its_time(leased)
+
+    async def _has_room(self) -> bool:
+        """Whether one more request may be under way; False after a wait."""
+        if self._in_flight >= self._most_in_flight():
+            self._answered.clear()
+            await self._wait(self._answered.wait())
+            return False
+        if self._may_probe is not None and self._gate.asks:
+            if await self._may_probe(self._account.name):
+                return True
+            # Another relay finds out.
+            await self._wait(self._woken(), self._clock.sleep(_PROBE_LOOK))
+            return False
+        return True
 
     async def _choose(self) -> _Leased | None:
         """Halves and what waits in the spool take turns: mail that is refused in masses keeps nobody else's waiting."""
@@ -148,23 +172,41 @@ class Lane:
         waiting = sum(half.batch.payload_bytes for half in self._halves)
         # More than a request's worth in memory is sent before there is more of it.
         if not self._halves or not (self._halves_turn or waiting > self._size.bytes):
+            leased_at = self._clock.monotonic()
             batch = await self._claim()
             if batch is not None:
-                return self._leased(batch)
+                return self._leased(batch, leased_at)
         return self._halves.popleft() if self._halves else None
 
     async def _at_its_time(self, leased: _Leased) -> Batch | None:
         """The batch, when the rate lets it go; None when the account was closed meanwhile."""
-        # Another lane of the same token may have been quicker.
-        while (delay := self._rate.wait(now := self._clock.monotonic())) > 0:
-            if self._stopping.is_set() or now + delay > leased.send_by:
+        goes = False
+        try:
+            # Another lane of the same token may have been quicker.
+            goes = await self._reached(self._rate.wait, leased) and await self._has_turn(leased)
+        finally:
+            if not goes:
                 self._halves.appendleft(leased)
-                return None
+        return leased.batch if goes else None
+
+    async def _has_turn(self, leased: _Leased) -> bool:
+        """Among all relays; and whether the account is still open."""
+        while self._turns is not None:
+            turn = await self._turns.next()
+            # A slow server may have taken what the lease allows for.
+            if self._clock.monotonic() > leased.send_by or not await self._reached(turn.wait, leased):
+                return False
+            if self._turns.use(turn, self._clock.monotonic()):
+                break
+        return self._gate.wait(self._clock.monotonic()) == 0
+
+    async def _reached(self, wait: Callable[[float], float], leased: _Leased) -> bool:
+        """Wait as long as `wait` says; False when the lane is to stop, or the lease would not last."""
+        while (delay := wait(now := self._clock.monotonic())) > 0:
+            if self._stopping.is_set() or now + delay > leased.send_by:
+                return False
             await self._wait(self._clock.sleep(timedelta(seconds=delay)))
-        if self._gate.wait(self._clock.monotonic()) == 0:
-            return leased.batch
-        self._halves.appendleft(leased)
-        return None
+        return True
 
     async def _claim(self) -> Batch | None:
         batch = await self._spool.claim(
@@ -184,9 +226,9 @@ class Lane:
         """While the token is what is wrong, look now and then whether there is a new one."""
         delay = timedelta(seconds=seconds)
         if self._gate.condition is not Condition.CONFIGURATION:
-            await self._wait(self._clock.sleep(delay))
+            await self._wait(self._clock.sleep(delay), self._woken())
             return
-        await self._wait(self._clock.sleep(min(delay, _TOKEN_LOOK)))
+        await self._wait(self._clock.sleep(min(delay, _TOKEN_LOOK)), self._woken())
         if self._token_changed():
             self._gate.token_changed()
 
@@ -201,6 +243,10 @@ class Lane:
             waits.append(self._clock.sleep(min(delay, _LOOK_AGAIN)))
         await self._wait(*waits)
 
+    async def _woken(self) -> None:
+        await self._nudged.wait()
+        self._nudged.clear()
+
     async def _halves_arrive(self) -> None:
         while not self._halves:
             self._answered.clear()
@@ -214,15 +260,18 @@ class Lane:
 
     async def _send(self, batch: Batch) -> None:
         try:
-            self._halves.extend(map(self._leased, await self._requests.send(batch)))
+            halves = await self._requests.send(batch)
+            self._halves.extend(self._leased(half, self._clock.monotonic()) for half in halves)
         finally:
             self._in_flight -= 1
             self._answered.set()
 
-    def _leased(self, batch: Batch) -> _Leased:
-        """For a batch whose lease began just now."""
+    def _leased(self, batch: Batch, since: float) -> _Leased:
+        """For a batch whose lease did not begin before then, monotonic. A claim may be answered long after it was granted: by a server that is
+        slow, or to a process that was stopped meanwhile.
+        """
         usable = self._settings.lease - self._settings.request_deadline
-        return _Leased(batch, self._clock.monotonic() + usable.total_seconds())
+        return _Leased(batch, since + usable.total_seconds())
 
     async def _return_halves(self, until: float) -> None:
         """Give back what cannot be sent by then with its lease, and everything when the account is paused."""

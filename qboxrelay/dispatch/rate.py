@@ -22,6 +22,17 @@ class RateLimit:
         self._latest: deque[float] = deque(maxlen=count)
         self._slowness = 1.0
         """By what the distance is multiplied: who shares the token, and how the API counts, only its answers tell."""
+        self._passed = 0
+
+    @property
+    def interval(self) -> float:
+        """Seconds between requests at the allowed rate."""
+        return self._interval
+
+    @property
+    def window(self) -> tuple[int, float]:
+        """So many requests may start within so many seconds."""
+        return self._latest.maxlen or 1, self._window_seconds
 
     def wait(self, now: float) -> float:
         """Seconds until a request may start; 0 when it may start now."""
@@ -42,6 +53,12 @@ class RateLimit:
     def accepted(self) -> None:
         """A request passed: a little faster again, never faster than allowed."""
         self._slowness = max(1.0, self._slowness - _FASTER)
+        self._passed += 1
+
+    def passed(self) -> int:
+        """How many requests passed since this was last asked."""
+        passed, self._passed = self._passed, 0
+        return passed
 
 
 def shared_rates(wanted: Mapping[str, tuple[Hashable, float]]) -> dict[str, RateLimit]:

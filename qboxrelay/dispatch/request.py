@@ -4,7 +4,7 @@ In: a leased batch. Out: recorded outcomes, the halves that are to be sent alone
 surprise that ends the lane or loses the batch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -61,7 +61,10 @@ class Requests:
         clock: Clock,
         confirmations: Confirmations,
         notices: Noticing | None = None,
+        told: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`told` returns when other relays on the spool know what was learnt here."""
+        self._told = told
         self._client = client
         self._recorder = recorder
         self._reporter = reporter
@@ -103,6 +106,10 @@ class Requests:
         with _aside(batch):
             self._reporter.ended(batch, request, self._clock.monotonic() - started)
             self._learn(verdict, batch)
+        if self._told is not None:
+            with _aside(batch):
+                # Before the mail is due again, for whoever claims it then.
+                await self._told()
         if verdict.effect is Effect.BISECT:
             return await self._bisect(batch, request)
         await self._settle(batch, verdict, request, started_at)
@@ -128,7 +135,9 @@ class Requests:
         wait = first.retry_after if isinstance(first, Deferred) else None
         reason = verdict.text or verdict.error or ""
         now = self._clock.monotonic()
-        if self._gate.judge(verdict.effect, now, reason=reason, retry_after=wait):
+        # No answer, or one about this machine's address, is no word on the account.
+        everywhere = verdict.status is not None and verdict.status != _FORBIDDEN
+        if self._gate.judge(verdict.effect, now, reason=reason, retry_after=wait, everywhere=everywhere):
             self._reporter.condition(batch.account, self._gate.status(now))
             if verdict.effect is Effect.RATE:
                 self._rate.too_fast()

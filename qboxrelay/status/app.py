@@ -21,6 +21,7 @@ from qboxrelay.status.health import Health
 from qboxrelay.status.login import do_login, do_logout, show_login
 from qboxrelay.status.message import show_message
 from qboxrelay.status.messages import show_messages
+from qboxrelay.status.nodes import show_nodes
 from qboxrelay.status.overview import show_overview
 from qboxrelay.status.site import Site, View
 
@@ -72,6 +73,7 @@ def _pages(site: Site) -> list[Route]:
         Route("/accounts", site.view(show_accounts)),
         Route("/domains", site.view(show_domains, reads_spool=False)),
         Route("/domains/{name}", site.view(show_domain, reads_spool=False)),
+        Route("/nodes", site.view(show_nodes)),
         Route("/login", login, methods=["GET", "POST"]),
         form("/logout", do_logout),
         form("/act", do_act),

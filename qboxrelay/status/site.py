@@ -22,6 +22,7 @@ from qboxrelay.model.sender_domain import DeliveryDomain, DomainReport, SenderFa
 from qboxrelay.settings.schema import Settings
 from qboxrelay.spool.port import SpoolError
 from qboxrelay.spool.queue import Queue
+from qboxrelay.spool.shared import Node
 from qboxrelay.status import words
 from qboxrelay.status.doorkeeper import Doorkeeper, Visitor
 from qboxrelay.status.health import Health
@@ -65,7 +66,9 @@ View = Callable[["Site", Request], Awaitable[Response]]
 
 @dataclass(kw_only=True)
 class Site:
-    """`conditions` says how each account is, as /readyz shows it; `domains` is None where every domain may send."""
+    """`conditions` says how each account is, as /readyz shows it; `domains` is None where every domain may send, `nodes` where the relay has its
+    spool for itself.
+    """
 
     name: str
     version: str
@@ -77,6 +80,7 @@ class Site:
     domains: Domains | None
     keeper: Doorkeeper
     clock: Clock
+    nodes: Callable[[], Awaitable[list[Node]]] | None = None
 
     def __post_init__(self) -> None:
         self._turns = asyncio.Semaphore(_AT_ONCE)

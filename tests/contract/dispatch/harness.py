@@ -26,6 +26,7 @@ from qboxrelay.settings.schema import AccountSettings, DeliverySettings, SpoolSe
 from qboxrelay.settings.types import Secret
 from qboxrelay.spool.confirmations import Confirmations
 from qboxrelay.spool.port import Record, Spool
+from qboxrelay.spool.shared import Shared
 from qboxrelay.spool.sqlite import SqliteSpool
 from qboxrelay.telemetry.metrics_dispatch import DispatchMetrics
 from tests.support.scripted_api import ScriptedApi
@@ -34,7 +35,7 @@ P = ParamSpec("P")
 TOKEN = "test-token-that-must-not-show"
 CERTIFICATE = Path(__file__).parents[1] / "sandbox" / "localhost.pem"
 FINAL = {State.SENT, State.FAILED, State.HELD}
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 
 
 def scenario(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
@@ -163,6 +164,7 @@ def made(
     clock: Clock | None = None,
     confirmations: Confirmations | None = None,
     notices: Notices | None = None,
+    shared: Shared | None = None,
 ) -> Relay:
     """A dispatcher that does not run yet."""
     registry = CollectorRegistry()
@@ -177,6 +179,7 @@ def made(
         metrics=DispatchMetrics(registry),
         confirmations=confirmations,
         notices=notices,
+        shared=shared,
     )
     return Relay(spool=spool, dispatcher=dispatcher, registry=registry)
 
@@ -190,7 +193,7 @@ async def dispatching(spool: Spool, *accounts: AccountSettings, **parts: Any) ->
         try:
             yield relay
         finally:
-            await relay.dispatcher.drain(timedelta(seconds=5))
+            await relay.dispatcher.drain(timedelta(seconds=10))
             await running
 
 

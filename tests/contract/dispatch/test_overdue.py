@@ -46,6 +46,8 @@ async def test_a_huge_queue_expires_while_the_breaker_is_open(tmp_path: Path) ->
             async with dispatching(spool, account(NOBODY_LISTENS), settings=settings) as relay:
                 await until(lambda: in_state(spool, State.FAILED, MANY))
                 requests = relay.metric("qboxrelay_send_requests_total", status="connect")
+                # What is recorded is counted a moment later.
+                await until(lambda: relay.happened("qboxrelay_submissions_finished_total", MANY, state="failed"))
                 assert relay.metric("qboxrelay_submissions_finished_total", state="failed") == MANY
                 records = await spool.latest(state=State.FAILED, limit=MANY)
             async with dispatching(spool, account(api.base_url)) as relay:
@@ -53,7 +55,7 @@ async def test_a_huge_queue_expires_while_the_breaker_is_open(tmp_path: Path) ->
             assert (await spool.depth()).messages[State.SENT] == 1
     assert {record.reason for record in records} == {"expired"}
     assert all((record.text or "").startswith("given up after 1s: ") for record in records)
-    assert requests < MANY / 10
+    assert requests < MANY / 2  # a probe each 50 ms: the slower the machine, the more
     assert api.accepted == {"young": 1}
     assert sum(line["count"] for line in logs if line["event"] == "mail.overdue") >= MANY - requests
 

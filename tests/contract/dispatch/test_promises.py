@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from qboxrelay.model.submission import Batch, State
 from qboxrelay.spool.port import RequestResult, Result, Spool, SpoolError
+from qboxrelay.spool.shared import Alone
 from tests.contract.dispatch.harness import account, dispatching, made, mails, opened, quick, scenario, states, until
 from tests.support.scripted_api import ScriptedApi, Step
 
@@ -74,10 +75,45 @@ async def test_halves_do_not_outlive_their_lease(tmp_path: Path) -> None:
     assert relay.metric("qboxrelay_maybe_duplicates_total") == 0
 
 
+class Late(Faulty):
+    """Its first lease is heard of when most of it is over: a slow server, or a process that was stopped meanwhile."""
+
+    def __init__(self, spool: Spool, seconds: float) -> None:
+        super().__init__(spool)
+        self._seconds = seconds
+
+    async def claim(self, *arguments: Any, **named: Any) -> Batch | None:
+        batch = await super().claim(*arguments, **named)
+        if batch is not None:
+            seconds, self._seconds = self._seconds, 0.0
+            await asyncio.sleep(seconds)
+        return batch
+
+
+class Others(Alone):
+    """There may be other relays, who take over what ran out."""
+
+    alone = False
+
+
+@scenario
+async def test_a_lease_that_is_heard_of_late_is_not_used(tmp_path: Path) -> None:
+    """A request begun then would outlive it, and another relay send the mail, too: it goes back, and is claimed anew."""
+    async with ScriptedApi() as api, opened(tmp_path) as spool:
+        await spool.put(mails("a"))
+        late = cast("Spool", Late(spool, 1.5))
+        settings = quick(request_deadline="1s", lease="2s")
+        async with dispatching(late, account(api.base_url), settings=settings, shared=Others()) as relay:
+            records = await relay.finished()
+    assert api.accepted == {"a": 1}
+    assert records["a"].attempts == 2
+    assert relay.metric("qboxrelay_maybe_duplicates_total") == 0
+
+
 @scenario
 async def test_stop_finishes_what_is_under_way(tmp_path: Path) -> None:
     """A drain records the answer of the request in flight and takes no more from the spool."""
-    async with ScriptedApi(Step(accept=True, seconds=0.2)) as api, opened(tmp_path) as spool:
+    async with ScriptedApi(Step(accept=True, seconds=1.0)) as api, opened(tmp_path) as spool:
         used = account(api.base_url, max_requests_in_flight=1)
         async with dispatching(spool, used) as relay:
             await spool.put(mails("under way"))
@@ -91,7 +127,7 @@ async def test_stop_finishes_what_is_under_way(tmp_path: Path) -> None:
 @scenario
 async def test_stop_in_the_middle_of_a_bisection(tmp_path: Path) -> None:
     """Halves that a stop leaves unsent are back in the queue, not leased to nobody."""
-    async with ScriptedApi(Step(status=400, seconds=0.2)) as api, opened(tmp_path) as spool:
+    async with ScriptedApi(Step(status=400, seconds=1.0)) as api, opened(tmp_path) as spool:
         await spool.put(mails("a", "b"))
         async with dispatching(spool, account(api.base_url)) as relay:
             await until(lambda: relay.requests(api, 1))

@@ -4,7 +4,7 @@ In: settings. Out: `Pages` to ask. Never: a network beyond loopback.
 """
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -28,6 +28,7 @@ from qboxrelay.settings.schema import Settings
 from qboxrelay.settings.types import Secret, SocketAddress
 from qboxrelay.spool.port import Spool
 from qboxrelay.spool.queue import Queue
+from qboxrelay.spool.shared import Node
 from qboxrelay.status.app import create_app
 from qboxrelay.status.doorkeeper import Doorkeeper
 from qboxrelay.status.figures import SpoolFigures
@@ -42,7 +43,7 @@ from tests.contract.spool.harness import ACCEPTED, START, SqliteSpools, failed, 
 TOKEN = "a-token-that-nobody-guesses"
 HTML = {"accept": "text/html,application/xhtml+xml"}
 EVERY_PAGE = ("/", "/messages", "/messages?state=all", "/messages/failed-1", "/messages/sent", "/accounts", "/domains",
-              "/domains/example.com", "/login", "/messages/unheard-of", "/domains/unheard.example")  # fmt: skip
+              "/domains/example.com", "/nodes", "/login", "/messages/unheard-of", "/domains/unheard.example")  # fmt: skip
 
 
 class OneDomain:
@@ -122,6 +123,7 @@ async def pages(
     domains: Domains | None = None,
     fill: Callable[[Spool], Any] | None = None,
     queue: Callable[[Queue], Queue] = lambda queue: queue,
+    nodes: Sequence[Node] | None = None,
 ) -> AsyncIterator[Pages]:
     """Pages over a spool with one submission in each state, or what `fill` puts."""
     known, spools, registry = chosen or settings(), SqliteSpools(folder), CollectorRegistry()
@@ -140,7 +142,7 @@ async def pages(
             keeper=Doorkeeper(
                 settings=known.status, names=["relay.example"], token=lambda: made.token, sessions=sessions
             ),
-            clock=spools.clock,
+            clock=spools.clock, nodes=None if nodes is None else listed(nodes),
         )  # fmt: skip
         made.adopt = lambda anew: site.adopt(anew, domains)
         app = create_app(registry=registry, refresh=figures.refresh, health=health, site=site)
@@ -153,6 +155,13 @@ async def pages(
                 yield made
         finally:
             await server.stop(timedelta(seconds=2))
+
+
+def listed(nodes: Sequence[Node]) -> Callable[[], Awaitable[list[Node]]]:
+    async def found() -> list[Node]:
+        return list(nodes)
+
+    return found
 
 
 async def one_of_each(spool: Spool) -> None:

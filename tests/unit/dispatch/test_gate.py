@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from qboxrelay.dispatch.gate import Condition, Gate
+from qboxrelay.dispatch.gate import Condition, Gate, Status
 from qboxrelay.qboxmail.answer import Effect
 from qboxrelay.settings.schema import DeliverySettings
 
@@ -58,7 +58,7 @@ def test_late_success_does_not_end_a_pause() -> None:
     judge(account, Effect.CONFIGURATION, 100.0)
 
     assert not judge(account, Effect.NONE, 101.0)
-    assert account.condition is Condition.CONFIGURATION
+    assert account.status(101.0).condition is Condition.CONFIGURATION
 
 
 def test_failed_probe_pauses_again() -> None:
@@ -157,3 +157,65 @@ def test_own_pauses_are_not_capped() -> None:
     judge(account, Effect.QUOTA, 0.0)
 
     assert account.wait(0.0) == 7200
+
+
+def told(condition: Condition, wait: float = 50.0, lasted: float = 5.0) -> Status:
+    return Status(condition, "words of another", lasted, wait)
+
+
+def test_hears_from_others() -> None:
+    """What another relay found holds here: its reason, its beginning, its end; then its recovery."""
+    account = gate()
+    assert account.hear(told(Condition.QUOTA), 100.0)
+    assert account.status(100.0) == Status(Condition.QUOTA, "words of another", 5.0, 50.0)
+    assert account.shared
+    assert not account.hear(told(Condition.QUOTA, wait=20.0), 101.0)
+    assert account.wait(101.0) == 20.0
+    assert account.hear(told(Condition.RUNNING, wait=0.0), 102.0)
+    assert (account.wait(102.0), account.shared) == (0.0, False)
+
+
+def test_tells_others() -> None:
+    """Of a pause, of its new end, and of the recovery; not of what changes nothing."""
+    heard: list[Condition] = []
+    account = Gate(SETTINGS, 0.0, lambda: heard.append(account.condition))
+    judge(account, Effect.NONE, 1.0)
+    assert heard == []
+    judge(account, Effect.QUOTA, 100.0)
+    assert account.news
+    judge(account, Effect.QUOTA, 100.0)
+    judge(account, Effect.QUOTA, 800.0)
+    judge(account, Effect.NONE, 1500.0)
+    assert heard == [Condition.QUOTA, Condition.QUOTA, Condition.RUNNING]
+
+
+def test_news_of_its_own_come_first() -> None:
+    """What others said before they knew of it changes nothing."""
+    account = gate()
+    judge(account, Effect.QUOTA, 100.0)
+    assert not account.hear(told(Condition.RUNNING, wait=0.0), 100.5)
+    assert account.status(101.0).condition is Condition.QUOTA
+
+
+def test_trouble_of_its_own_machine() -> None:
+    """It is told to nobody, and not over because others do well; what holds for all and lasts longer is heard all the same."""
+    account = gate()
+    account.judge(Effect.CONFIGURATION, 100.0, reason="no token", retry_after=None, everywhere=False)
+    assert (account.news, account.shared, account.asks) == (False, False, False)
+    assert not account.hear(told(Condition.RUNNING, wait=0.0), 101.0)
+    assert not account.hear(told(Condition.QUOTA, wait=1.0), 101.0)
+    assert account.status(101.0).condition is Condition.CONFIGURATION
+    assert account.hear(told(Condition.QUOTA, wait=500.0), 101.0)
+    assert account.status(101.0).condition is Condition.QUOTA
+
+
+def test_probe_is_agreed_on_unless_the_token_is_new() -> None:
+    """Who probes a condition that all have; but a new token was tried by nobody."""
+    account = gate()
+    assert (account.asks,) == (False,)
+    account.hear(told(Condition.CONFIGURATION), 100.0)
+    assert account.asks
+    account.token_changed()
+    assert (account.asks, account.wait(100.0), account.probing) == (False, 0.0, True)
+    judge(account, Effect.NONE, 101.0)
+    assert account.news

@@ -87,6 +87,27 @@ def test_metrics_in_the_scrapers_format() -> None:
     assert openmetrics.text.endswith("# EOF\n")
 
 
+def test_depth_is_told_by_the_leader_alone() -> None:
+    """Of relays that share a spool: a sum over all of them counts nothing twice. Whether the spool can be read each says for itself."""
+    leads, registry = [False], CollectorRegistry()
+    waiting = Waiting(account="a", state="queued", messages=3, bytes=42, oldest_seconds=1.5)
+    registry.register(DepthCollector(lambda: Figures(waiting=(waiting,)), leads=lambda: leads[0]))
+    names = ("messages", "bytes", "oldest_seconds")
+
+    def told() -> list[float | None]:
+        labels = {"account": "a", "state": "queued"}
+        return [registry.get_sample_value(f"qboxrelay_spool_{name}", labels) for name in names]
+
+    def value(name: str) -> float | None:
+        return registry.get_sample_value(f"qboxrelay_spool_{name}")
+
+    assert told() == [None, None, None]
+    assert [value(name) for name in ("leader", "readable", "oldest_queued_seconds")] == [0, 1, None]
+    leads[0] = True
+    assert told() == [3, 42, 1.5]
+    assert [value(name) for name in ("leader", "readable", "oldest_queued_seconds")] == [1, 1, 0]
+
+
 def test_probe_is_asked_at_most_once_in_two_seconds() -> None:
     """A scraper in a hurry does not make the spool commit for each request."""
     asked: list[None] = []
