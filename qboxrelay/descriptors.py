@@ -19,6 +19,8 @@ log = structlog.get_logger()
 _SPARE = 24
 """For what comes and goes: requests for metrics, questions to DNS, a connection that is told 421."""
 _LOOK_EVERY = timedelta(seconds=5)
+_LOOK_SELDOM = timedelta(seconds=15)
+"""While half of them are free: an idle relay is not to be woken for it."""
 _SAY_EVERY_SECONDS = 60.0
 _HINT = "raise LimitNOFILE= of the service, or ulimit -n"
 
@@ -50,7 +52,7 @@ async def watch(clock: Clock) -> None:
         if clock.monotonic() - said_at >= _SAY_EVERY_SECONDS and not _is_one_left():
             said_at = clock.monotonic()
             log.error("descriptors.used_up", limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0], hint=_HINT)
-        await clock.sleep(_LOOK_EVERY)
+        await clock.sleep(_LOOK_SELDOM if _are_plenty_left() else _LOOK_EVERY)
 
 
 def _in_use() -> int:
@@ -58,6 +60,12 @@ def _in_use() -> int:
         return sum(1 for _ in Path("/proc/self/fd").iterdir())
     except OSError:
         return 0
+
+
+def _are_plenty_left() -> bool:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    # Looking takes one, too: without any nothing can be counted.
+    return limit == resource.RLIM_INFINITY or 0 < _in_use() <= limit // 2
 
 
 def _is_one_left() -> bool:

@@ -16,10 +16,12 @@ from prometheus_client import CollectorRegistry
 from qboxrelay import descriptors
 from qboxrelay.manager.sockets import InheritedSockets
 from qboxrelay.model.clock import Clock
+from qboxrelay.model.telling import Tell, nobody
 from qboxrelay.policy.login.logins import Logins
 from qboxrelay.settings.schema import ListenerSettings, Settings
 from qboxrelay.settings.user_secrets import UserSecrets
 from qboxrelay.smtp.door import Admission
+from qboxrelay.smtp.handed import Handed, HandedListener, Left
 from qboxrelay.smtp.limits import Memory
 from qboxrelay.smtp.listener import House, SmtpListener, bind
 from qboxrelay.smtp.tls import Certificate
@@ -60,13 +62,28 @@ class Plan:
 class Doors:
     """`plan` and `adopt` for the start and for each reload; `run` renews the certificate; `close` at the end."""
 
-    def __init__(self, *, registry: CollectorRegistry, clock: Clock, admission: Admission, settings: Settings) -> None:
+    def __init__(
+        self,
+        *,
+        registry: CollectorRegistry,
+        clock: Clock,
+        admission: Admission,
+        settings: Settings,
+        memory: Memory | None = None,
+        left: Left | None = None,
+        tell: Tell = nobody,
+    ) -> None:
+        """In a worker another process accepts: `left` hears of each connection that is over, `memory` is shared, and `tell` says what counts
+        for the doors of all processes.
+        """
         self._registry = registry
         self._clock = clock
         self._admission = admission
         self._metrics = SmtpMetrics(registry, clock.monotonic)
         self._auth_metrics: AuthMetrics | None = None
-        self._memory = Memory(int(settings.relay.max_receiving_bytes))
+        self._memory = memory or Memory(int(settings.relay.max_receiving_bytes))
+        self._left = left
+        self._tell = tell
         self._wire = WireLog(settings.relay.data_dir / FILE_NAME, clock)
         self._plan: Plan | None = None
         self._retired: list[SmtpListener] = []
@@ -94,6 +111,7 @@ class Doors:
             wire=self._wire,
             certificate=certificate,
             logins=users.logins if users is not None else None,
+            tell=self._tell,
         )
         if certificate is not None:
             for door in settings.listeners:
@@ -101,7 +119,7 @@ class Doors:
         sockets: dict[str, socket.socket] = {}
         with contextlib.ExitStack() as unless_all_open:
             for door in settings.listeners:
-                if self._same(door) is None:
+                if self._same(door) is None and self._left is None:
                     sockets[door.name] = unless_all_open.enter_context(self._socket(door, inherited))
             unless_all_open.pop_all()
         return Plan(
@@ -115,8 +133,8 @@ class Doors:
         for door in plan.doors:
             listener = self._same(door)
             if listener is None:
-                listener = SmtpListener(settings=door, house=plan.house)
-                await listener.start(plan.sockets[door.name])
+                listener = self._new(door, plan.house)
+                await listener.start(plan.sockets.get(door.name))
             else:
                 del gone[door.name]
                 await listener.adopt(door, plan.house)
@@ -147,6 +165,30 @@ class Doors:
         """End the threads that check passwords."""
         if self._plan is not None and self._plan.users is not None:
             self._plan.users.logins.close()
+
+    def elsewhere(self, *words: str) -> None:
+        """What another process told by `tell`."""
+        kind, what, where, who = words
+        if kind == "login" and self._plan is not None and self._plan.users is not None:
+            self._plan.users.logins.elsewhere(what, where, who)
+        for listener in self.listeners if kind == "door" else ():
+            if listener.name == where:
+                listener.elsewhere(what, who)
+
+    def welcome(self, connection: socket.socket, handed: Handed) -> None:
+        """A connection that another process accepted."""
+        for listener in self.listeners:
+            if listener.name == handed.listener and isinstance(listener, HandedListener):
+                listener.welcome(connection, handed)
+                return
+        connection.close()
+        if self._left is not None:
+            self._left(handed)
+
+    def _new(self, door: ListenerSettings, house: House) -> SmtpListener:
+        if self._left is None:
+            return SmtpListener(settings=door, house=house)
+        return HandedListener(settings=door, house=house, left=self._left)
 
     def _same(self, door: ListenerSettings) -> SmtpListener | None:
         """The listener that this one continues."""
@@ -192,6 +234,11 @@ class Doors:
         if self._auth_metrics is None:
             self._auth_metrics = AuthMetrics(self._registry)
         logins = Logins(
-            settings=settings, secrets=secrets, clock=self._clock, metrics=self._auth_metrics, throttle=throttle
+            settings=settings,
+            secrets=secrets,
+            clock=self._clock,
+            metrics=self._auth_metrics,
+            throttle=throttle,
+            tell=self._tell,
         )
         return _Users(settings, secrets, logins)

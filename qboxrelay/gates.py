@@ -4,16 +4,18 @@ In: settings, a Management token. Out: `Gates`, which the intake asks. Never: a 
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import CollectorRegistry
 
+from qboxrelay.domains.followed import Followed
 from qboxrelay.domains.port import Store
-from qboxrelay.domains.sender_domains import SenderDomains
 from qboxrelay.intake.sender_domain import SenderDomainGate
-from qboxrelay.intake.suppressed import SuppressionGate
+from qboxrelay.intake.suppressed import Lookup, SuppressionGate
 from qboxrelay.model.clock import Clock
+from qboxrelay.model.sender_domain import Listing
 from qboxrelay.qboxmail.management import ManagementClient
 from qboxrelay.qboxmail.suppressions import SuppressionClient
 from qboxrelay.qboxmail.token import TokenSource
@@ -21,7 +23,14 @@ from qboxrelay.settings.schema import Settings
 from qboxrelay.telemetry.metrics import SuppressionMetrics
 from qboxrelay.telemetry.metrics_domains import DomainCollector, DomainMetrics
 
+if TYPE_CHECKING:
+    from qboxrelay.domains.sender_domains import SenderDomains
+
 log = structlog.get_logger()
+
+
+def _unheard(_listing: Listing) -> None:
+    """Nobody else needs it."""
 
 
 def gates_differ(before: Settings, after: Settings) -> bool:
@@ -40,14 +49,19 @@ class Gates:
     def __init__(
         self,
         *,
-        domains: SenderDomains | None = None,
+        domains: "SenderDomains | None" = None,
         sender_domains: SenderDomainGate | None = None,
         suppressions: SuppressionGate | None = None,
+        lookup: SuppressionClient | None = None,
         clients: tuple[ManagementClient | SuppressionClient, ...] = (),
+        followed: Followed | None = None,
     ) -> None:
+        """`lookup` asks the suppression list; `followed` has the listing that another process keeps fresh."""
         self.domains = domains
         self.sender_domains = sender_domains
         self.suppressions = suppressions
+        self.lookup = lookup
+        self.followed = followed
         self._clients = clients
 
     async def start(self) -> None:
@@ -82,24 +96,35 @@ class GateMaker:
         self._suppression_metrics: SuppressionMetrics | None = None
         self._registry = registry
         self._latest: Gates | None = None
+        self.listed: Callable[[Listing], None] = _unheard
+        """Hears of each listing of the Management API that is new."""
 
     def make(self, settings: Settings, token: TokenSource | None, store: Store) -> Gates:
         """Raises OSError for a TLS file that cannot be used."""
         suppressing = settings.recipients.refuse_suppressed and token is not None
         management = self._management(settings, token)
         domains = self._domains(settings, management, store)
-        chosen = settings.sender_domains
         lookup = self._lookup(settings, token) if suppressing else None
-        gate = (
-            SenderDomainGate(facts=domains, settings=chosen, metrics=self._domain_metrics)
-            if domains is not None
-            else None
-        )
         return Gates(
             domains=domains,
-            sender_domains=gate,
+            sender_domains=self._gate(settings, domains),
             suppressions=self._suppressions(settings, lookup) if lookup is not None else None,
+            lookup=lookup,
             clients=tuple(client for client in (management, lookup) if client is not None),
+        )
+
+    def make_following(
+        self, settings: Settings, *, asks: bool, listing: Listing | None, lookup: Lookup, store: Store
+    ) -> Gates:
+        """For a process beside the one that asks the Management API, if that does: with its listing, and its answers."""
+        followed = Followed(listing) if asks and settings.sender_domains.source != "none" else None
+        domains = self._domains(settings, None, store, followed)
+        suppressing = asks and settings.recipients.refuse_suppressed
+        return Gates(
+            domains=domains,
+            sender_domains=self._gate(settings, domains),
+            suppressions=self._suppressions(settings, lookup) if suppressing else None,
+            followed=followed,
         )
 
     def use(self, gates: Gates) -> None:
@@ -117,12 +142,27 @@ class GateMaker:
             return None
         return ManagementClient(settings=chosen, token=token, clock=self._clock)
 
-    def _domains(self, settings: Settings, management: ManagementClient | None, store: Store) -> SenderDomains | None:
+    def _gate(self, settings: Settings, domains: "SenderDomains | None") -> SenderDomainGate | None:
+        if domains is None:
+            return None
+        return SenderDomainGate(facts=domains, settings=settings.sender_domains, metrics=self._domain_metrics)
+
+    def _domains(
+        self, settings: Settings, management: ManagementClient | None, store: Store, followed: Followed | None = None
+    ) -> "SenderDomains | None":
         """None where every domain may send, because nobody said which ones may."""
         chosen = settings.sender_domains
-        if chosen.source == "none" or (management is None and not chosen.domains):
+        if chosen.source == "none" or (management is None and followed is None and not chosen.domains):
             return None
-        return SenderDomains(
+        # Its DNS library takes 2 MB, and most relays have no use for it.
+        from qboxrelay.domains.sender_domains import SenderDomains  # noqa: PLC0415 - see above
+
+        def listed(listing: Listing) -> None:
+            # Gates that are only prepared, for a reload that may fail, have nothing to say yet.
+            if self._latest is None or self._latest.domains is made:
+                self.listed(listing)
+
+        made = SenderDomains(
             settings=chosen,
             accounts={account.name: account.delivery_account for account in settings.accounts},
             management=management,
@@ -130,7 +170,10 @@ class GateMaker:
             clock=self._clock,
             rng=random.Random(),
             metrics=self._domain_metrics,
+            followed=followed,
+            listed=listed,
         )
+        return made
 
     def _lookup(self, settings: Settings, token: TokenSource | None) -> SuppressionClient | None:
         if token is None:
@@ -138,7 +181,7 @@ class GateMaker:
         deadline = settings.recipients.suppressed_wait
         return SuppressionClient(settings=settings.sender_domains, token=token, deadline=deadline)
 
-    def _suppressions(self, settings: Settings, lookup: SuppressionClient) -> SuppressionGate:
+    def _suppressions(self, settings: Settings, lookup: Lookup) -> SuppressionGate:
         if self._suppression_metrics is None:
             self._suppression_metrics = SuppressionMetrics(self._registry)
         keep = settings.recipients.suppressed_keep

@@ -1,11 +1,14 @@
-"""Memory of large mail goes back to the system when the mail is gone.
+"""Memory: of large mail it goes back to the system when the mail is gone; what a daemon never uses is not loaded.
 
-In: nothing. Out: an allocator that keeps large blocks apart from small ones. Never: a setting of the administrator's overruled.
+In: names of packages. Out: an allocator that keeps large blocks apart from small ones. Never: a setting of the administrator's overruled.
 """
 
 import contextlib
 import ctypes
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _M_MMAP_THRESHOLD = -3
 """malloc.h of glibc."""
@@ -23,3 +26,17 @@ def keep_large_apart() -> None:
     # Other C libraries have no such function, and no such habit.
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+@contextmanager
+def left_out(*packages: str) -> Iterator[None]:
+    """What is imported in the block does without these optional packages; afterwards they can be imported as ever. One that is loaded stays."""
+    absent = [package for package in packages if package not in sys.modules]
+    for package in absent:
+        # None stands for a package that cannot be imported (Python's reference, 5.3.1).
+        sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for package in absent:
+            del sys.modules[package]

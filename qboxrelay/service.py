@@ -8,7 +8,7 @@ import errno
 import random
 import secrets
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
@@ -18,26 +18,20 @@ from prometheus_client import CollectorRegistry
 
 from qboxrelay import descriptors
 from qboxrelay.dispatch.dispatcher import Dispatcher
-from qboxrelay.dispatch.notice import Author
-from qboxrelay.dispatch.notices import Notices
-from qboxrelay.doors import Doors
 from qboxrelay.gates import GateMaker, Gates, gates_differ
-from qboxrelay.intake.admission import Intake
-from qboxrelay.intake.decide import Rules
 from qboxrelay.manager.service_manager import ServiceManager
 from qboxrelay.model.clock import Clock
-from qboxrelay.model.submission import State
-from qboxrelay.policy.accounts import AccountRules
-from qboxrelay.policy.rewrite import parse_address
+from qboxrelay.parts import fallback_of, notices_of, spools_of, trouble_of
 from qboxrelay.qboxmail.token import TokenSource
+from qboxrelay.reception import Listening, OwnReception, Reception, Terms
 from qboxrelay.reload import Configuration, Reloaded, Reloads
 from qboxrelay.settings.changes import changed_sections, taken_over
 from qboxrelay.settings.schema import Settings
 from qboxrelay.settings.user_secrets import NO_USERS, UserSecrets
-from qboxrelay.smtp.listener import SmtpListener
-from qboxrelay.spool.backend import open_queue, open_spool
+from qboxrelay.spool.backend import queue_of
 from qboxrelay.spool.confirmations import Confirmations
-from qboxrelay.spool.port import Spool, SpoolError
+from qboxrelay.spool.port import Spool
+from qboxrelay.spool.shared import Shared
 from qboxrelay.status.app import create_app
 from qboxrelay.status.doorkeeper import Doorkeeper
 from qboxrelay.status.figures import SpoolFigures
@@ -50,22 +44,23 @@ from qboxrelay.status.site import Site
 from qboxrelay.status.token import token_of_pages
 from qboxrelay.stop import Stop
 from qboxrelay.telemetry.logs import change_level
-from qboxrelay.telemetry.metrics import IntakeMetrics, build_info
-from qboxrelay.telemetry.metrics_dispatch import DispatchMetrics, NoticeMetrics
+from qboxrelay.telemetry.merging import AddedUp
+from qboxrelay.telemetry.metrics import build_info
+from qboxrelay.telemetry.metrics_dispatch import DispatchMetrics
 from qboxrelay.telemetry.metrics_health import HealthMetrics
 from qboxrelay.telemetry.metrics_loop import LoopLag
-from qboxrelay.telemetry.metrics_spool import DepthCollector, PauseMetrics, SpoolMetrics
+from qboxrelay.telemetry.metrics_spool import DepthCollector, PauseMetrics
+from qboxrelay.telemetry.metrics_workers import WorkerMetrics
 from qboxrelay.telemetry.tracing import OFF, Tracing, open_tracing
 from qboxrelay.upkeep import Upkeep
 from qboxrelay.vitals import Vitals
+from qboxrelay.workers.crew import Crew
 
 log = structlog.get_logger()
 
 _RETIRED_AFTER = timedelta(minutes=2)
 _HTTP_GRACE = timedelta(seconds=2)
 _TRACING_GRACE = timedelta(seconds=3)
-_HORIZON_MARGIN = 4
-"""A stored time further off than this many times the longest wait was written by a clock that was wrong."""
 
 
 class Relay:
@@ -92,6 +87,7 @@ class Relay:
         self._end = Stop(timeout=settings.relay.stop_timeout, monotonic=clock.monotonic)
         self.registry = CollectorRegistry()
         self.spool: Spool
+        self._shared: Shared
         self.http: HttpServer | None = None
         self.failed = False
         """Whether it stopped by itself, for a reason that it logged, and should be started again."""
@@ -103,7 +99,9 @@ class Relay:
         self._gate_maker = GateMaker(registry=self.registry, clock=clock)
         self._gates = Gates()
         self._removed_users: set[str] = set()
-        self._doors: Doors
+        self._reception: Reception[Any]
+        self._crew: Crew | None = None
+        """The reception, where it is workers."""
         self._pages: Site | None = None
         self._group: asyncio.TaskGroup
         self._routines: dict[str, asyncio.Task[None]] = {}
@@ -120,7 +118,9 @@ class Relay:
             name=settings.relay.name or socket.gethostname(),
             version=version("qboxrelay"),
         )
-        self.spool = await self._open_spool()
+        self._shared, self.spool = await spools_of(
+            settings, registry=self.registry, counters=self._counters, clock=self._clock
+        )
         self._pauses = OperatorPauses(
             self.spool, [account.name for account in settings.accounts], PauseMetrics(self.registry)
         )
@@ -129,17 +129,12 @@ class Relay:
             self._gate_maker.use(self._gates)
         except BaseException:
             await self.spool.close()
+            await self._shared.close()
             raise
-        self._intake = Intake(
-            spool=self.spool,
-            rules=Rules(settings),
-            metrics=IntakeMetrics(self.registry, self._clock.monotonic),
-            sender_domains=self._gates.sender_domains,
-            confirmations=self._confirmations,
-            suppressions=self._gates.suppressions,
-            tracing=self._tracing,
+        terms = Terms(
+            settings=settings, users=self._users, gates=self._gates, asks_management=self._management_token is not None
         )
-        self._doors = Doors(registry=self.registry, clock=self._clock, admission=self._intake, settings=settings)
+        self._reception = self._open_reception(terms)
         try:
             self._dispatcher = Dispatcher(
                 spool=self.spool,
@@ -152,17 +147,18 @@ class Relay:
                     self.registry, window=settings.status.request_window, monotonic=self._clock.monotonic
                 ),
                 confirmations=self._confirmations,
-                notices=self._open_notices(),
+                notices=notices_of(settings, spool=self.spool, registry=self.registry, clock=self._clock),
                 tracing=self._tracing,
+                shared=self._shared,
             )
             await self._gates.start()
             if self._end.asked:
                 return
             await self._open_http()
-            await self._doors.adopt(self._doors.plan(settings, self._users, self._manager.sockets))
+            await self._reception.adopt(await self._reception.plan(terms, self._manager.sockets))
             self._manager.sockets.close()
         except BaseException:
-            await self._doors.close(timedelta())
+            await self._reception.close(timedelta())
             await self._close()
             raise
         self._open = True
@@ -178,7 +174,8 @@ class Relay:
         vitals = Vitals(
             spool=self.spool,
             dispatcher=self._dispatcher,
-            sessions=lambda: self._doors.sessions,
+            sessions=lambda: self._reception.sessions,
+            workers=self._crew.beats if self._crew is not None else None,
         )
         upkeep = Upkeep(spool=self.spool, clock=self._clock)
         async with asyncio.TaskGroup() as group:
@@ -186,7 +183,7 @@ class Relay:
             routines = [
                 group.create_task(upkeep.prune(), name="prune"),
                 group.create_task(LoopLag(self.registry, self._clock).run(), name="loop-lag"),
-                group.create_task(self._doors.run(), name="certificate"),
+                group.create_task(self._reception.run(), name="reception"),
                 group.create_task(upkeep.follow(self._pauses.refresh), name="operators"),
                 group.create_task(descriptors.watch(self._clock), name="descriptors"),
                 group.create_task(self._stop_when_damaged(), name="damage"),
@@ -195,6 +192,7 @@ class Relay:
             ]
             self._group, self._routines = group, {routine.get_name(): routine for routine in routines}
             self._routine(self._gates.run(), "sender-domains")
+            self._routine(self._shared.run(), "node")
             if self._history is not None:
                 self._routine(self._history.run(), "history")
             if not self._end.asked:
@@ -211,38 +209,54 @@ class Relay:
         log.info("relay.stopped")
 
     @property
-    def listeners(self) -> list[SmtpListener]:
+    def listeners(self) -> Sequence[Listening]:
         """The doors that are open."""
-        return self._doors.listeners
+        return self._reception.listeners
 
     async def reload(self, wanted: Configuration) -> Reloaded:
         """Take over of another configuration what can be while the relay runs; sessions go on. Raises OSError for a file or an address that
         cannot be used; then nothing has changed.
         """
         settings, waiting = taken_over(self._settings, wanted.settings)
-        plan = self._doors.plan(settings, wanted.users, self._manager.sockets)
+        parts, gates = self._dispatcher.prepare(settings.accounts, wanted.tokens), self._gates
+        if gates_differ(self._settings, settings):
+            gates = self._gate_maker.make(settings, wanted.management_token, self.spool)
         try:
-            parts, gates = self._dispatcher.prepare(settings.accounts, wanted.tokens), self._gates
-            if gates_differ(self._settings, settings):
-                gates = self._gate_maker.make(settings, wanted.management_token, self.spool)
+            if gates is not self._gates:
                 await gates.start()
+            terms = Terms(
+                settings=settings,
+                users=wanted.users,
+                gates=gates,
+                asks_management=wanted.management_token is not None,
+                removed_users=self._removed(settings),
+            )
+            plan = await self._planned(terms)
         except BaseException:
-            plan.discard()
+            if gates is not self._gates:
+                await gates.close()
             raise
-        if self._end.asked:
-            plan.discard()
-            raise OSError(errno.ESHUTDOWN, "the relay is stopping")
         before, self._settings = self._settings, settings
-        users = {user.name for user in settings.users}
-        self._removed_users = (self._removed_users | {user.name for user in before.users}) - users
+        self._removed_users = set(terms.removed_users)
         self._dispatcher.adopt(parts)
-        self._intake.adopt(Rules(settings, removed_users=self._removed_users), gates.sender_domains, gates.suppressions)
         self._use(gates)
         if self._pages is not None:
             self._pages.adopt(settings, gates.domains)
-        await self._doors.adopt(plan)
+        await self._reception.adopt(plan)
         change_level(settings.log)
         return Reloaded(changed_sections(before, settings), waiting)
+
+    async def _planned(self, terms: Terms) -> Any:
+        plan = await self._reception.plan(terms, self._manager.sockets)
+        if self._end.asked:
+            self._reception.discard(plan)
+            raise OSError(errno.ESHUTDOWN, "the relay is stopping")
+        return plan
+
+    def _removed(self, settings: Settings) -> frozenset[str]:
+        """Users that are no more, whose sessions may still be open."""
+        users = {user.name for user in settings.users}
+        return frozenset((self._removed_users | {user.name for user in self._settings.users}) - users)
 
     def _use(self, gates: Gates) -> None:
         """Gates that are replaced are closed when the mails that they judge are through."""
@@ -275,68 +289,76 @@ class Relay:
         log.info("relay.stopping", seconds=self._settings.relay.stop_timeout.total_seconds())
         # Whoever waits for a verdict hears that the mail is safe, which is true.
         self._confirmations.close()
-        await self._end.grant(0.5, self._doors.close)
+        await self._end.grant(0.5, self._reception.close)
         await self._end.grant(1.0, self._dispatcher.drain)
 
     async def _close(self) -> None:
-        self._intake.close()
-        self._doors.end()
+        await self._reception.end()
         if self.http is not None:
             await self.http.stop(self._end.closing(_HTTP_GRACE))
         await self._gates.close()
         await self._tracing.close(self._end.closing(_TRACING_GRACE))
         await self.spool.close()
+        # The last: from now on another relay may have this one's name.
+        await self._shared.close()
 
-    async def _open_spool(self) -> Spool:
-        settings = self._settings
-        limits = settings.spool
-        metrics = SpoolMetrics(self.registry, max_messages=limits.max_messages, max_bytes=int(limits.max_bytes))
-        longest = max(*settings.delivery.retry_schedule, settings.delivery.max_retry_after)
-        return await open_spool(
-            settings,
+    def _open_reception(self, terms: Terms) -> Reception[Any]:
+        count = terms.settings.relay.workers
+        if count > 1:
+            self._crew = Crew(
+                count,
+                spool=self.spool,
+                confirmations=self._confirmations,
+                metrics=WorkerMetrics(self.registry),
+                clock=self._clock,
+            )
+            self._gate_maker.listed = self._crew.listed
+            return self._crew
+        return OwnReception(
+            spool=self.spool,
+            registry=self.registry,
             clock=self._clock,
-            expired_into=State.HELD if settings.delivery.unknown_outcome == "hold" else State.QUEUED,
-            horizon=longest * _HORIZON_MARGIN,
-            on_commit=metrics.committed,
+            terms=terms,
+            confirmations=self._confirmations,
+            tracing=self._tracing,
         )
-
-    def _open_notices(self) -> Notices | None:
-        settings = self._settings
-        if settings.notices.to == "off":
-            return None
-        accounts, sender = AccountRules(settings.accounts), parse_address(settings.notices.from_address)
-        author = Author(
-            settings=settings.notices,
-            hostname=settings.relay.name or socket.gethostname(),
-            account=accounts.choose(settings.notices.account or None, sender).name,
-            max_age=settings.delivery.max_age,
-        )
-        return Notices(spool=self.spool, author=author, clock=self._clock, metrics=NoticeMetrics(self.registry))
 
     async def _open_http(self) -> None:
         address = self._settings.status.address
         if address is None:
             return
         figures = SpoolFigures(self.spool, [account.name for account in self._settings.accounts], self._clock)
-        self.registry.register(DepthCollector(figures.latest))
+        self.registry.register(DepthCollector(figures.latest, leads=lambda: self._shared.leads))
+        crew = self._crew
         health = Health(
-            probes={"spool": self._spool_probe},
+            probes={"spool": lambda: trouble_of(self.spool), **({"workers": crew.too_few} if crew is not None else {})},
             detail=lambda: {
                 "accounts": self._dispatcher.status(),
                 "pauses": self._pauses.shown(),
                 "sender_domains": self._gates.status(),
+                **fallback_of(self.spool),
+                **({"workers": crew.status()} if crew is not None else {}),
             },
             stage=self._stage,
             found=HealthMetrics(self.registry).found,
             clock=self._clock,
         )
-        self._history = History(
-            registry=self.registry, refresh=figures.refresh, figures=figures.latest, clock=self._clock
-        )
+        registry = self._counters()
+
+        async def refresh() -> None:
+            await figures.refresh()
+            if crew is not None:
+                await crew.refresh()
+
+        self._history = History(registry=registry, refresh=refresh, figures=figures.latest, clock=self._clock)
         self._pages = site = self._site(self._history, health)
-        app = create_app(registry=self.registry, refresh=figures.refresh, health=health, site=site)
+        app = create_app(registry=registry, refresh=refresh, health=health, site=site)
         self.http = HttpServer(app, address)
         await self.http.start(self._manager.sockets.take("status", address))
+
+    def _counters(self) -> CollectorRegistry:
+        """Those of all processes of this relay."""
+        return self.registry if self._crew is None else AddedUp(self.registry, self._crew.families)
 
     def _site(self, history: History, health: Health) -> Site:
         settings = self._settings
@@ -345,11 +367,12 @@ class Relay:
             name=name,
             version=version("qboxrelay"),
             settings=settings,
-            queue=open_queue(settings, clock=self._clock),
+            queue=queue_of(self.spool, settings, clock=self._clock),
             history=history,
             health=health,
             conditions=self._dispatcher.status,
             domains=self._gates.domains,
+            nodes=None if self._shared.alone else self._shared.nodes,
             keeper=Doorkeeper(
                 settings=settings.status,
                 names=(name, socket.gethostname()),
@@ -373,10 +396,3 @@ class Relay:
         if self._end.asked:
             return "the relay is stopping"
         return None if self._open else "the doors are not open yet"
-
-    async def _spool_probe(self) -> str | None:
-        try:
-            await self.spool.check_writable()
-        except SpoolError as error:
-            return str(error)
-        return None

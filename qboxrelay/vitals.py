@@ -17,15 +17,19 @@ _LONGEST_STEP_SECONDS = 60.0
 class Vitals:
     """Looks; changes nothing but a row of no meaning."""
 
-    def __init__(self, *, spool: Spool, dispatcher: Dispatcher, sessions: Callable[[], int]) -> None:
+    def __init__(
+        self, *, spool: Spool, dispatcher: Dispatcher, sessions: Callable[[], int], workers: Pulse | None = None
+    ) -> None:
         """`sessions`: how many are open."""
+        self._workers = workers
         self._spool = spool
         self._dispatcher = dispatcher
         self._sessions = sessions
 
     def pulses(self) -> dict[str, Pulse]:
         """What the watchdog asks of each part."""
-        return {"writer": self._writer, "dispatcher": self._sender}
+        pulses: dict[str, Pulse] = {"writer": self._writer, "dispatcher": self._sender}
+        return pulses if self._workers is None else {**pulses, "workers": self._workers}
 
     async def figures(self) -> str:
         """Such as `3 sessions, 12 waiting, 1 held`."""

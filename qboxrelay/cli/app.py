@@ -12,12 +12,14 @@ from qboxrelay.cli import (
     domains,
     explain,
     hash_password,
+    nodes,
     queue,
     queue_look,
     reload,
     run,
     sandbox,
     send_test,
+    spool,
     trace,
     wirelog,
 )
@@ -42,6 +44,8 @@ app.add_typer(domains.app, name="domains")
 queue_look.add_to(queue.app)
 app.add_typer(queue.app, name="queue")
 app.command("trace")(trace.trace)
+app.command("nodes")(nodes.nodes)
+app.add_typer(spool.app, name="spool")
 app.command("send-test")(send_test.send_test)
 app.command("hash-password")(hash_password.hash_password)
 app.command("wirelog")(wirelog.wirelog)

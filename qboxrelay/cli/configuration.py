@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 if TYPE_CHECKING:
     from qboxrelay.qboxmail.token import TokenSource
     from qboxrelay.settings.schema import Settings
@@ -45,6 +43,8 @@ def load_or_explain(path: Path, environ: Mapping[str, str]) -> Loaded | None:
 
 def load_for_look(path: Path) -> Loaded:
     """For a command that looks or acts beside the relay: only errors are logged. Raises `typer.Exit` with 1 after what is wrong was printed."""
+    import typer
+
     from qboxrelay.settings.schema import LogSettings
     from qboxrelay.telemetry.logs import configure
 

@@ -63,10 +63,20 @@ async def _examine(config: Path, *, as_json: bool) -> list[Row]:
     return rows
 
 
+async def _here(loaded: "Loaded") -> AsyncIterator[Row]:
+    from qboxrelay.cli.doctor_database import database_row
+    from qboxrelay.cli.doctor_machine import machine_rows
+    from qboxrelay.settings.paths import is_postgres
+
+    for row in machine_rows(loaded):
+        yield row
+    if is_postgres(loaded.settings):
+        yield await database_row(loaded.settings)
+
+
 async def _rows(config: Path) -> AsyncIterator[Row]:
     from qboxrelay.cli.configuration import load
     from qboxrelay.cli.doctor_api import account_rows
-    from qboxrelay.cli.doctor_machine import machine_rows
     from qboxrelay.cli.doctor_production import monitoring
     from qboxrelay.settings.problem import SettingsError
 
@@ -80,7 +90,7 @@ async def _rows(config: Path) -> AsyncIterator[Row]:
     yield Row("Configuration", "file", Verdict.OK, f"{config} can run")
     for warning in loaded.warnings:
         yield Row("Configuration", "warning", Verdict.WARN, warning)
-    for row in machine_rows(loaded):
+    async for row in _here(loaded):
         yield row
     for account in loaded.settings.accounts:
         async for row in account_rows(account, loaded.tokens[account.name], loaded.settings):

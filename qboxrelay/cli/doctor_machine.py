@@ -33,15 +33,17 @@ _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs"}
 def machine_rows(loaded: "Loaded") -> Iterator[Row]:
     """One after the other: some take a moment."""
     from qboxrelay.cli.doctor_certificate import certificate_row
-    from qboxrelay.settings.paths import spool_path
+    from qboxrelay.settings.paths import is_postgres, relay_folder
 
     settings = loaded.settings
     yield from _secrets(settings)
-    folder = _nearest(spool_path(settings).parent)
-    yield _disk(folder, int(settings.spool.min_free_bytes))
-    yield _file_system(folder)
-    yield _fsync(folder)
-    yield from _ports(settings, spool_path(settings).parent)
+    # What room a server has, and how safe its disk is, cannot be seen from here.
+    if not is_postgres(settings):
+        folder = _nearest(relay_folder(settings))
+        yield _disk(folder, int(settings.spool.min_free_bytes))
+        yield _file_system(folder)
+        yield _fsync(folder)
+    yield from _ports(settings, relay_folder(settings))
     if settings.tls.certificate_file is not None:
         yield certificate_row(settings.tls.certificate_file, settings.tls.key_file, settings.relay.name)
 
@@ -52,6 +54,7 @@ def _secrets(settings: "Settings") -> Iterator[Row]:
     files = [account.token_file for account in settings.accounts] + [
         settings.sender_domains.token_file,
         settings.tls.key_file,
+        settings.spool.password_file,
     ]
     for user in settings.users:
         files += [user.password_hash_file, user.cram_md5_secret_file]

@@ -13,7 +13,15 @@ import typer
 
 from qboxrelay.cli.daemon import fail
 from qboxrelay.cli.plain import plain, to_json
-from qboxrelay.cli.queue_work import Filters, act_on, chosen_ids, open_queue, operator, unknown_account
+from qboxrelay.cli.queue_work import (
+    Filters,
+    act_on,
+    chosen_ids,
+    open_queue,
+    operator,
+    tell_of_fallback,
+    unknown_account,
+)
 from qboxrelay.cli.run import CONFIG
 
 if TYPE_CHECKING:
@@ -246,8 +254,10 @@ def run_with_queue(config: Path, work: "Callable[[Queue, Loaded], Awaitable[int]
     loaded = load_for_look(config)
 
     async def main() -> int:
+        await tell_of_fallback(loaded.settings)
+        queue = open_queue(loaded.settings)
         try:
-            return await work(open_queue(loaded.settings), loaded)
+            return await work(queue, loaded)
         except BrokenPipeError:
             # Whoever reads has seen enough: no error to speak of.
             raise
@@ -255,6 +265,8 @@ def run_with_queue(config: Path, work: "Callable[[Queue, Loaded], Awaitable[int]
             return fail("an argument holds bytes that are no UTF-8 text")
         except (SpoolError, ValueError, OSError) as error:
             return fail(str(error))
+        finally:
+            await queue.close()
 
     raise typer.Exit(asyncio.run(main()))
 

@@ -115,6 +115,27 @@ def unknown_account(settings: "Settings", name: str) -> str:
     return "" if not name or name in names else _NO_ACCOUNT.format(name=name, names=", ".join(names))
 
 
+async def tell_of_fallback(settings: "Settings") -> None:
+    """What waits on this machine is not in the queue yet; on standard error, so that JSON stays JSON."""
+    from qboxrelay.settings.paths import is_postgres
+
+    if not is_postgres(settings):
+        return
+    from qboxrelay.spool.backend import fallback_path, fallback_waiting
+    from qboxrelay.spool.port import SpoolError
+
+    try:
+        waiting = await fallback_waiting(settings)
+    except SpoolError as error:
+        print(f"qboxrelay: the fallback cannot be read: {error}", file=sys.stderr)
+        return
+    if waiting:
+        print(
+            f"qboxrelay: {waiting} more wait in {fallback_path(settings)} until the database takes them; they are not in what follows",
+            file=sys.stderr,
+        )
+
+
 def open_queue(settings: "Settings") -> "Queue":
     from qboxrelay.model.clock import SystemClock
     from qboxrelay.spool import backend

@@ -6,6 +6,7 @@ each try: one a change.
 
 import asyncio
 import random
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -38,8 +39,9 @@ class Refresher:
         clock: Clock,
         rng: random.Random,
         metrics: DomainMetrics,
+        listed: Callable[[Listing], None] = lambda _listing: None,
     ) -> None:
-        """Asks `every` so often, and gives a listing, over all its pages, up after `longest`."""
+        """`listed` hears of each new listing. Asks `every` so often, and gives a listing, over all its pages, up after `longest`."""
         self._management = management
         self._longest = longest
         self._store = store
@@ -47,6 +49,7 @@ class Refresher:
         self._clock = clock
         self._rng = rng
         self._metrics = metrics
+        self._listed = listed
         self._version = 0
         self._failures = 0
         self.listing: Listing | None = None
@@ -153,6 +156,7 @@ class Refresher:
         if recovered is not None:
             log.info("sender_domains.refresh_recovered", domains=len(listing.domains))
         _tell_changes(before, listing)
+        self._listed(listing)
 
 
 def _tell_changes(before: Listing | None, after: Listing) -> None:

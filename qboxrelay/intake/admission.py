@@ -6,6 +6,7 @@ an expected refusal, a permanent code for a fault of ours, the event loop held b
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -19,8 +20,9 @@ from qboxrelay.mime.weight import is_light
 from qboxrelay.model.address import Address
 from qboxrelay.model.envelope import Envelope
 from qboxrelay.model.reply import Refusal, Reply
-from qboxrelay.spool.confirmations import Confirmations
-from qboxrelay.spool.port import Spool, SpoolError, SpoolFull
+from qboxrelay.model.submission import Submission
+from qboxrelay.spool.confirmations import Confirmations, Verdicts
+from qboxrelay.spool.port import SpoolError, SpoolFull
 from qboxrelay.telemetry.metrics import IntakeMetrics
 from qboxrelay.telemetry.tracing import OFF, Tracing
 
@@ -31,6 +33,14 @@ _INLINE_BYTES = 64 * 1024
 
 _MAPPERS = 2
 """Threads for large messages; more would only compete for the interpreter and hold more copies in memory."""
+
+
+class Keeping(Protocol):
+    """What admission needs of the spool, which may be in another process."""
+
+    async def put(self, submissions: Sequence[Submission]) -> None:
+        """Durable when it returns. Raises `SpoolError`."""
+        ...
 
 
 class Deciding(Protocol):
@@ -45,11 +55,11 @@ class Intake:
     def __init__(
         self,
         *,
-        spool: Spool,
+        spool: Keeping,
         rules: Deciding,
         metrics: IntakeMetrics,
         sender_domains: SenderDomainGate | None = None,
-        confirmations: Confirmations | None = None,
+        confirmations: Verdicts | None = None,
         suppressions: SuppressionGate | None = None,
         tracing: Tracing = OFF,
     ) -> None:
@@ -60,7 +70,7 @@ class Intake:
         self._tracing = tracing
         self.rules = rules
         self._sender_domains = sender_domains
-        self._confirmations = confirmations or Confirmations()
+        self._confirmations: Verdicts = confirmations or Confirmations()
         self._spool = spool
         self._metrics = metrics
         self._large = asyncio.Semaphore(_MAPPERS)

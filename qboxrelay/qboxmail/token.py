@@ -3,6 +3,7 @@
 In: a file's path, or the text. Out: the token as it is now. Never: a token that prints.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Protocol
 
@@ -69,6 +70,15 @@ class TokenWatch:
             return self._source.current()
         except TokenUnreadable:
             return None
+
+
+def digest_of(source: TokenSource) -> bytes:
+    """What tells the token from others and does not tell the token; empty when it cannot be read."""
+    try:
+        token = source.current().reveal()
+    except TokenUnreadable:
+        return b""
+    return hashlib.blake2b(token.encode(), digest_size=20, person=b"qboxrelay token").digest()
 
 
 def _usable(token: Secret, origin: str) -> Secret:

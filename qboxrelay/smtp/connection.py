@@ -56,7 +56,7 @@ class Connection(Output):
         self._times = door.times
         self._socket_peer: Peer = peer or ("", 0)
         self._named_peer = peer is not None
-        self._lines = Reader(loop)
+        self._lines = Reader(loop, door.pace)
         self._out = b""
         self._deadline = Deadline(loop, self._expired)
         self._expiry = replies.IDLE

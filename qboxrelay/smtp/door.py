@@ -4,7 +4,7 @@ In: settings and the parts that outlive a session. Out: `Door`. Never: anything 
 """
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from qboxrelay.model.address import Address
@@ -15,6 +15,7 @@ from qboxrelay.policy.login.logins import Logins
 from qboxrelay.policy.networks import Networks
 from qboxrelay.settings.schema import ListenerSettings
 from qboxrelay.smtp.limits import Memory, PerMinute
+from qboxrelay.smtp.pace import Pace
 from qboxrelay.smtp.wirelog import WireLog
 from qboxrelay.telemetry.metrics_smtp import SmtpMetrics
 
@@ -93,3 +94,4 @@ class Door:
     """Who may log in; None where nobody can."""
     tls: ssl.SSLContext | None = None
     """For STARTTLS and implicit TLS; None where the listener has neither."""
+    pace: Pace = field(default_factory=Pace)

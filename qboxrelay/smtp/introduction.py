@@ -27,7 +27,7 @@ class Introductions:
 
     def __init__(
         self,
-        listening: socket.socket,
+        listening: socket.socket | None,
         *,
         trusted: Networks | None,
         factory: Callable[[Peer | None], asyncio.BaseProtocol],
@@ -37,7 +37,9 @@ class Introductions:
         tls_failed: Callable[[], None],
         limit: int,
     ) -> None:
-        """`trusted` may send PROXY headers, and must; None: there are none, clients speak for themselves."""
+        """`trusted` may send PROXY headers, and must; None: there are none, clients speak for themselves. Without `listening` connections come
+        by `take`.
+        """
         self._listening = listening
         self._trusted = trusted
         self._factory = factory
@@ -47,39 +49,51 @@ class Introductions:
         self._tls_failed = tls_failed
         self._room = asyncio.Semaphore(limit)
         self._under_way: set[asyncio.Task[None]] = set()
-        listening.setblocking(False)
-        self._accepting = asyncio.create_task(self._accept(), name="introductions")
+        self._accepting: asyncio.Task[None] | None = None
+        if listening is not None:
+            listening.setblocking(False)
+            self._accepting = asyncio.create_task(self._accept(listening), name="introductions")
+
+    def take(self, connection: socket.socket, peer: str) -> asyncio.Task[None]:
+        """A connection that was accepted elsewhere, where it counted for the limit."""
+        return self._begin(connection, peer)
 
     def retire(self) -> None:
         """Accept no more; who is being introduced may go on."""
-        self._accepting.cancel()
-        self._listening.close()
+        if self._accepting is not None:
+            self._accepting.cancel()
+        self._close_socket()
 
     async def close(self) -> None:
         """Accept and introduce no more."""
-        for task in (self._accepting, *self._under_way):
+        tasks = [*self._under_way, *([self._accepting] if self._accepting is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(self._accepting, *self._under_way, return_exceptions=True)
-        self._listening.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._close_socket()
 
-    async def _accept(self) -> None:
+    def _close_socket(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
+
+    async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await self._room.acquire()
             try:
-                connection, peer = await loop.sock_accept(self._listening)
+                connection, peer = await loop.sock_accept(listening)
             except OSError as error:
                 self._room.release()
                 log.warning("listener.cannot_accept", error=error.strerror)
                 await asyncio.sleep(_ACCEPT_PAUSE_SECONDS)
                 continue
-            task = asyncio.create_task(self._introduce(connection, str(peer[0])))
-            self._under_way.add(task)
-            task.add_done_callback(self._introduced)
+            self._begin(connection, str(peer[0])).add_done_callback(lambda _task: self._room.release())
 
-    def _introduced(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
-        self._room.release()
+    def _begin(self, connection: socket.socket, peer: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._introduce(connection, peer))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
 
     async def _introduce(self, connection: socket.socket, peer: str) -> None:
         loop = asyncio.get_running_loop()

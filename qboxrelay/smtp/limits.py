@@ -6,6 +6,7 @@ of clients that have been here; it holds those that are here now, and those of t
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 from qboxrelay.model.clock import Clock
 
@@ -16,21 +17,26 @@ _COPIES = 1
 class Memory:
     """Bytes of all messages that are being received or stored."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, others: Callable[[], int] = lambda: 0) -> None:
+        """`others`: bytes that other processes hold, which count as well."""
         self.limit = limit
         self.used = 0
+        self._others = others
         self.copies = asyncio.Semaphore(_COPIES)
         """For those who need a large message twice for a moment."""
 
     def take(self, size: int) -> bool:
         """Whether so many more bytes fit; if so they are taken."""
-        if self.used + size > self.limit:
+        if self.used + self._others() + size > self.limit:
             return False
-        self.used += size
+        self._hold(size)
         return True
 
     def give(self, size: int) -> None:
-        self.used -= size
+        self._hold(-size)
+
+    def _hold(self, size: int) -> None:
+        self.used += size
 
 
 class Share:
@@ -82,9 +88,11 @@ class PerClient:
 class PerMinute:
     """Events of each client within a minute by the clock; 0 is no limit."""
 
-    def __init__(self, limit: int, clock: Clock) -> None:
+    def __init__(self, limit: int, clock: Clock, counted: Callable[[str], None] = lambda _client: None) -> None:
+        """`counted` hears of each event, for other processes that count the same."""
         self.limit = limit
         self._clock = clock
+        self._told = counted
         self._minute = 0.0
         self._counted: Counter[str] = Counter()
 
@@ -92,11 +100,21 @@ class PerMinute:
         """Count one event; False, and not counted, when the client has had its number."""
         if not self.limit:
             return True
+        self._turn()
+        if self._counted[client] >= self.limit:
+            return False
+        self._counted[client] += 1
+        self._told(client)
+        return True
+
+    def elsewhere(self, client: str) -> None:
+        """Another process counted one event."""
+        if self.limit:
+            self._turn()
+            self._counted[client] += 1
+
+    def _turn(self) -> None:
         minute = self._clock.monotonic() // _MINUTE
         if minute != self._minute:
             self._minute = minute
             self._counted.clear()
-        if self._counted[client] >= self.limit:
-            return False
-        self._counted[client] += 1
-        return True

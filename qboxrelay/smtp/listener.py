@@ -5,6 +5,7 @@ In: settings. Out: sessions. Never: a thread, a blocking name look-up, or a sess
 
 import asyncio
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ import structlog
 
 from qboxrelay.model.clock import Clock
 from qboxrelay.model.reply import Reply
+from qboxrelay.model.telling import Tell, nobody
 from qboxrelay.policy.login.logins import Logins
 from qboxrelay.policy.networks import Networks
 from qboxrelay.settings.schema import ListenerSettings
@@ -20,6 +22,7 @@ from qboxrelay.smtp import replies
 from qboxrelay.smtp.door import Admission, Door, Times
 from qboxrelay.smtp.introduction import Introductions
 from qboxrelay.smtp.limits import Memory, PerClient, PerMinute
+from qboxrelay.smtp.proxy import Peer
 from qboxrelay.smtp.session import Session
 from qboxrelay.smtp.tls import Certificate
 from qboxrelay.smtp.wirelog import WireLog
@@ -45,6 +48,8 @@ class House:
     wire: WireLog
     certificate: Certificate | None = None
     logins: Logins | None = None
+    tell: Tell = nobody
+    """Hears of what counts for the same door in other processes."""
 
 
 class SmtpListener:
@@ -53,8 +58,9 @@ class SmtpListener:
     def __init__(self, *, settings: ListenerSettings, house: House) -> None:
         self._settings = settings
         self._metrics = house.metrics
-        self._messages = PerMinute(settings.max_messages_per_minute, house.clock)
-        self._recipients = PerMinute(settings.max_recipients_per_minute, house.clock)
+        self.name = settings.name
+        self._messages = PerMinute(settings.max_messages_per_minute, house.clock, self._teller(house, "messages"))
+        self._recipients = PerMinute(settings.max_recipients_per_minute, house.clock, self._teller(house, "recipients"))
         self._per_client = PerClient(settings.max_connections_per_client)
         self._door = self._door_of(settings, house)
         self._open: dict[Session, float] = {}
@@ -65,7 +71,6 @@ class SmtpListener:
         self._listening: socket.socket
         self._server: asyncio.Server | None = None
         self._introductions: Introductions | None = None
-        self.name = settings.name
         self.wanted = settings.address
         """As the settings say; `address` is what came of it."""
         self.address = settings.address
@@ -87,11 +92,14 @@ class SmtpListener:
         self._metrics.listening(self.name)
         host, port = listening.getsockname()[:2]
         self.address = SocketAddress(host, port)
+        self._warn_of_legacy()
+        await self._accept(listening)
+
+    def _warn_of_legacy(self) -> None:
         if self._settings.compatibility == "legacy" and self._door.tls is not None:
             log.warning(
                 "tls.legacy", listener=self.name, hint="TLS 1.0 and old ciphers are let in: others can read along"
             )
-        await self._accept(listening)
 
     async def adopt(self, settings: ListenerSettings, house: House) -> None:
         """Go on with other settings. Sessions that are open keep what they began with, but count for the new limits."""
@@ -101,10 +109,20 @@ class SmtpListener:
         self._recipients.limit = settings.max_recipients_per_minute
         self._per_client.limit = settings.max_connections_per_client
         if tls is not self._door.tls or any(getattr(before, key) != getattr(settings, key) for key in _ACCEPTING):
-            # Connections that wait go with the socket.
-            listening = self.lend()
-            self._accept_no_more()
-            await self._accept(listening)
+            await self._accept_anew()
+
+    async def _accept_anew(self) -> None:
+        # Connections that wait go with the socket.
+        listening = self.lend()
+        self._accept_no_more()
+        await self._accept(listening)
+
+    def elsewhere(self, what: str, client: str) -> None:
+        """The same door of another process counted one event of a client."""
+        (self._messages if what == "messages" else self._recipients).elsewhere(client)
+
+    def _teller(self, house: House, what: str) -> Callable[[str], None]:
+        return lambda client: house.tell("door", what, self.name, client)
 
     def lend(self) -> socket.socket:
         """The same socket once more, for a listener that takes this one's place."""
@@ -137,20 +155,29 @@ class SmtpListener:
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         self._listening = listening
-        implicit = self._door.tls if self._settings.tls == "implicit" else None
-        if self._settings.proxy_protocol or implicit is not None:
-            self._introductions = Introductions(
-                listening,
-                trusted=Networks(self._settings.trusted_proxies) if self._settings.proxy_protocol else None,
-                factory=lambda peer: Session(self._door, loop, peer),
-                tls=implicit,
-                handshake_seconds=self._settings.command_timeout.total_seconds(),
-                failed=lambda: self._metrics.proxy_failed(self.name),
-                tls_failed=lambda: self._metrics.tls_failed(self.name),
-                limit=self._settings.max_connections,
-            )
+        self._introductions = self._introducing(listening)
+        if self._introductions is not None:
             return
-        self._server = await loop.create_server(lambda: Session(self._door, loop), sock=listening, backlog=_BACKLOG)
+        self._server = await loop.create_server(self._session, sock=listening, backlog=_BACKLOG)
+
+    def _introducing(self, listening: socket.socket | None) -> Introductions | None:
+        """For connections that do not begin with the greeting."""
+        implicit = self._door.tls if self._settings.tls == "implicit" else None
+        if not self._settings.proxy_protocol and implicit is None:
+            return None
+        return Introductions(
+            listening,
+            trusted=Networks(self._settings.trusted_proxies) if self._settings.proxy_protocol else None,
+            factory=self._session,
+            tls=implicit,
+            handshake_seconds=self._settings.command_timeout.total_seconds(),
+            failed=lambda: self._metrics.proxy_failed(self.name),
+            tls_failed=lambda: self._metrics.tls_failed(self.name),
+            limit=self._settings.max_connections,
+        )
+
+    def _session(self, peer: Peer | None = None) -> Session:
+        return Session(self._door, asyncio.get_running_loop(), peer)
 
     def _accept_no_more(self) -> None:
         if self._server is not None:

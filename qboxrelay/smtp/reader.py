@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from qboxrelay.smtp.content import Content, ContentReader, TooLarge
+from qboxrelay.smtp.pace import Pace
 
 _HIGH_WATER = 1 << 17
 """Bytes that may wait to be read before the client is held back."""
@@ -29,8 +30,10 @@ class Reader:
     It is fed by the protocol itself: an `asyncio.StreamReader` between them would copy every byte twice more.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, pace: Pace) -> None:
+        """`pace` says when one that was held back reads on."""
         self._loop = loop
+        self._pace = pace
         self._buffer = bytearray()
         self._waiter: asyncio.Future[None] | None = None
         self.ended = False
@@ -38,6 +41,7 @@ class Reader:
         self._too_long = False
         self._transport: asyncio.ReadTransport | None = None
         self._paused = False
+        self._asked = False
         self._skipping = False
         self._skipped = 0
         self._content: ContentReader | None = None
@@ -84,7 +88,8 @@ class Reader:
         """Forget what was received: after STARTTLS nothing that came in clear text counts (RFC 3207 §4.2)."""
         self._buffer.clear()
         self._searched = 0
-        self.resume()
+        # At once: another transport may come before its turn.
+        self._read_on()
 
     def take_line(self, limit: int) -> bytes | None:
         """The next line without its end, if it is here; LF alone ends a command line, too. Raises `LineTooLong`."""
@@ -174,7 +179,14 @@ class Reader:
         return len(self._buffer) - before
 
     def resume(self) -> None:
-        """Let in more; nothing of what is here is enough."""
+        """Let in more, when it is this connection's turn; nothing of what is here is enough."""
+        if self._paused and not self._asked:
+            self._asked = True
+            self._pace.let(self._read_on)
+
+    def _read_on(self) -> None:
+        self._asked = False
         if self._paused and self._transport is not None:
             self._paused = False
-            self._transport.resume_reading()
+            if not self._transport.is_closing():
+                self._transport.resume_reading()

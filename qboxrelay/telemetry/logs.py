@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
@@ -46,10 +46,11 @@ def configure(
     *,
     journal: Path = SOCKET,
     monotonic: Callable[[], float] = time.monotonic,
+    always: Mapping[str, Any] | None = None,
 ) -> None:
     """Send every logger of this process to `stream`, or to the socket `journal`; None is what Python has for a standard stream that was closed.
 
-    Loggers that have been used before keep what they had.
+    `always` are fields of every line. Loggers that have been used before keep what they had.
     """
     found, trouble = _journal(journal) if settings.format == "journald" else (None, None)
     terminal = _is_terminal(stream)
@@ -61,6 +62,7 @@ def configure(
         render=_Entry if found is not None else json_line if as_json else console_line(colours=terminal),
         exceptions_as_data=as_json and found is None,
         level=level,
+        always=dict(always or {}),
     )
     lines = _Lines(stream)
     structlog.configure(
@@ -102,12 +104,14 @@ class _Pipeline:
         render: Callable[[dict[str, Any]], Any],
         exceptions_as_data: bool,
         level: int,
+        always: dict[str, Any],
     ) -> None:
         self.level = level
         self.masking = masking
         self._repetition = repetition
         self._render = render
         self._exceptions_as_data = exceptions_as_data
+        self._always = always
 
     def __call__(
         self, _logger: Any, method: str, event: MutableMapping[str, Any]
@@ -119,6 +123,7 @@ class _Pipeline:
         try:
             fields = structlog.contextvars.get_contextvars()
             fields |= event
+            fields |= self._always
             fields["level"] = level
             written = self._repetition(fields)
             lines = tuple([self._line(one) for one in written])

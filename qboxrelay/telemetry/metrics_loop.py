@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from qboxrelay.model.clock import Clock
 
 _EVERY = timedelta(milliseconds=500)
-_AT_MOST = timedelta(seconds=8)
+_AT_MOST = timedelta(seconds=32)
 _IDLE = 0.01
 """Share of a core below which a relay has nothing to do; taking one mail a second is more."""
 

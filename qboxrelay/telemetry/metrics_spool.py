@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 
@@ -30,6 +30,16 @@ class Figures:
     waiting: tuple[Waiting, ...] = ()
     oldest_queued_seconds: float = 0.0
     readable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackFigures:
+    """Of the file that takes mail while the database server takes none."""
+
+    active: bool
+    messages: int
+    bytes: int
+    moved: int
 
 
 class SpoolMetrics:
@@ -73,34 +83,76 @@ class PauseMetrics:
         self._paused.labels(account).set(on)
 
 
-class DepthCollector(Collector):
-    """What waits, as `read` last found it."""
+class FallbackCollector(Collector):
+    """What waits on this machine, as `read` finds it."""
 
-    def __init__(self, read: Callable[[], Figures]) -> None:
+    def __init__(self, read: Callable[[], FallbackFigures]) -> None:
         self._read = read
 
     def collect(self) -> Iterable[Metric]:
-        figures, labels = self._read(), ["account", "state"]
-        depth = GaugeMetricFamily("qboxrelay_spool_messages", "Submissions, by account and state.", labels=labels)
-        size = GaugeMetricFamily("qboxrelay_spool_bytes", "Payload bytes, by account and state.", labels=labels)
-        oldest = GaugeMetricFamily(
-            "qboxrelay_spool_oldest_seconds",
-            "Age of the oldest submission that is queued, sending or held, by account and state; missing when there is none.",
-            labels=labels,
-        )
-        for one in figures.waiting:
-            depth.add_metric([one.account, one.state], one.messages)
-            size.add_metric([one.account, one.state], one.bytes)
-            if one.oldest_seconds is not None:
-                oldest.add_metric([one.account, one.state], one.oldest_seconds)
-        yield from (depth, size, oldest)
+        found = self._read()
         yield GaugeMetricFamily(
-            "qboxrelay_spool_oldest_queued_seconds",
-            "Age of the oldest queued submission of all accounts; 0 when none waits.",
-            value=figures.oldest_queued_seconds,
+            "qboxrelay_spool_fallback_active",
+            "1 while new mail goes into the fallback, because the database takes none or has not got all of the earlier mail; else 0.",
+            value=float(found.active),
+        )
+        yield GaugeMetricFamily(
+            "qboxrelay_spool_fallback_messages",
+            "Submissions that wait in the fallback of this machine until the database takes them.",
+            value=found.messages,
+        )
+        yield GaugeMetricFamily(
+            "qboxrelay_spool_fallback_bytes",
+            "Payload bytes that wait in the fallback of this machine.",
+            value=found.bytes,
+        )
+        yield CounterMetricFamily(
+            "qboxrelay_spool_fallback_moved_total",
+            "Submissions that went from the fallback into the database.",
+            value=found.moved,
+        )
+
+
+class DepthCollector(Collector):
+    """What waits, as `read` last found it. Of several relays on one spool the one that `leads` tells it, so that sums are right."""
+
+    def __init__(self, read: Callable[[], Figures], leads: Callable[[], bool] = lambda: True) -> None:
+        self._read = read
+        self._leads = leads
+
+    def collect(self) -> Iterable[Metric]:
+        figures, leads = self._read(), self._leads()
+        if leads:
+            yield from _depth(figures)
+        yield GaugeMetricFamily(
+            "qboxrelay_spool_leader",
+            "1 on the relay that exports the spool's messages, bytes and ages, else 0: one of those that share a spool.",
+            value=float(leads),
         )
         yield GaugeMetricFamily(
             "qboxrelay_spool_readable",
             "1 when the figures of the spool are fresh; 0 when it could not be read and they are old.",
             value=1.0 if figures.readable else 0.0,
         )
+
+
+def _depth(figures: Figures) -> Iterable[Metric]:
+    labels = ["account", "state"]
+    depth = GaugeMetricFamily("qboxrelay_spool_messages", "Submissions, by account and state.", labels=labels)
+    size = GaugeMetricFamily("qboxrelay_spool_bytes", "Payload bytes, by account and state.", labels=labels)
+    oldest = GaugeMetricFamily(
+        "qboxrelay_spool_oldest_seconds",
+        "Age of the oldest submission that is queued, sending or held, by account and state; missing when there is none.",
+        labels=labels,
+    )
+    for one in figures.waiting:
+        depth.add_metric([one.account, one.state], one.messages)
+        size.add_metric([one.account, one.state], one.bytes)
+        if one.oldest_seconds is not None:
+            oldest.add_metric([one.account, one.state], one.oldest_seconds)
+    yield from (depth, size, oldest)
+    yield GaugeMetricFamily(
+        "qboxrelay_spool_oldest_queued_seconds",
+        "Age of the oldest queued submission of all accounts; 0 when none waits.",
+        value=figures.oldest_queued_seconds,
+    )

@@ -15,7 +15,17 @@ from typing import Any
 _KINDS = 500
 """Kinds that are told apart at a time; the oldest leaves, and says how often it came."""
 _LEVELS = frozenset({"warning", "error"})
-_NEVER = ("submission.", "mail.", "attempt.maybe", "account.", "operator.", "relay.", "settings.", "login.refused")
+_NEVER = (
+    "submission.",
+    "mail.",
+    "attempt.maybe",
+    "account.",
+    "operator.",
+    "relay.",
+    "settings.",
+    "worker.",
+    "login.refused",
+)
 """Each of these says of one mail, one act or one change what no other line says. Logins that fail are counted by programs that read the log
 (fail2ban), and bounded by [logins].
 """

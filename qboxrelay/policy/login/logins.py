@@ -19,6 +19,7 @@ import structlog
 
 from qboxrelay.model.clock import Clock
 from qboxrelay.model.ids import RandomBytes
+from qboxrelay.model.telling import Tell, nobody
 from qboxrelay.policy.login.claim import Claim, CramMd5Claim, PasswordClaim
 from qboxrelay.policy.login.credentials import Candidate, Credentials
 from qboxrelay.policy.login.hashing import Hashing, HashingBusy, HashingFailed
@@ -67,11 +68,12 @@ class Logins:
         metrics: AuthMetrics,
         random_bytes: RandomBytes = os.urandom,
         throttle: Throttle | None = None,
+        tell: Tell = nobody,
     ) -> None:
-        """With `throttle` the failures that were counted before still count."""
+        """With `throttle` the failures that were counted before still count; `tell` says to other processes what is counted here."""
         self._credentials = Credentials(settings.users, secrets, random_bytes)
         self._networks = {user.name: Networks(user.networks) for user in settings.users if user.networks}
-        self.throttle = throttle or Throttle(settings.logins)
+        self.throttle = throttle or Throttle(settings.logins, tell)
         self._delay = settings.logins.failure_delay
         self._proven = ProvenLogins(random_bytes)
         self._hashing = Hashing(metrics.hashed)
@@ -162,6 +164,10 @@ class Logins:
             turn.wanted -= 1
             if not turn.wanted:
                 del self._turns[site]
+
+    def elsewhere(self, outcome: str, address: str, user: str) -> None:
+        """A login ended in another process of the relay."""
+        self.throttle.elsewhere(outcome, address, user, self._clock.monotonic())
 
     def close(self) -> None:
         self._hashing.close()

@@ -13,11 +13,11 @@ from collections import OrderedDict, deque
 from datetime import timedelta
 from typing import Literal
 
+from qboxrelay.model.telling import Tell, nobody
 from qboxrelay.settings.schema import LoginSettings
 
 Kind = Literal["address", "user", "pair"]
 Key = tuple[Kind, bytes]
-
 _MAX_ENTRIES = 10_000
 """Of windows, and of known pairs; the oldest give way. A window is at most 1,000 times (`[logins]`), and by default 20."""
 _PAIR_KNOWN = timedelta(days=1).total_seconds()
@@ -28,7 +28,9 @@ _IPV6_SITE_BITS = 64
 class Throttle:
     """Counts failures. Times are seconds of a monotonic clock."""
 
-    def __init__(self, settings: LoginSettings) -> None:
+    def __init__(self, settings: LoginSettings, tell: Tell = nobody) -> None:
+        """`tell` says to other processes what `elsewhere` there is to hear."""
+        self._tell = tell
         self._window = settings.failure_window.total_seconds()
         self._most: dict[Kind, int] = {
             "address": settings.max_failures_per_address,
@@ -44,8 +46,17 @@ class Throttle:
         seconds, kind = max(waits)
         return (kind, seconds) if seconds > 0 else None
 
+    def elsewhere(self, outcome: str, address: str, user: str, now: float) -> None:
+        """Another process says how a login ended there."""
+        count = self._count_failure if outcome == "failed" else self._know
+        count(address, user.encode("latin-1"), now)
+
     def failed(self, address: str, user: bytes, now: float) -> None:
         """Count a failure."""
+        self._count_failure(address, user, now)
+        self._tell("login", "failed", address, user.decode("latin-1"))
+
+    def _count_failure(self, address: str, user: bytes, now: float) -> None:
         for key in self._keys(address, user, now):
             if most := self._most[key[0]]:
                 times = self._failures.setdefault(key, deque(maxlen=most))
@@ -56,6 +67,10 @@ class Throttle:
 
     def succeeded(self, address: str, user: bytes, now: float) -> None:
         """Know the pair for a day."""
+        self._know(address, user, now)
+        self._tell("login", "succeeded", address, user.decode("latin-1"))
+
+    def _know(self, address: str, user: bytes, now: float) -> None:
         pair = _pair(address, user)
         self._known[pair] = now
         self._known.move_to_end(pair)

@@ -162,7 +162,7 @@ async def test_a_certain_fault_outweighs_what_nobody_knows(dns_port: int) -> Non
     """One wrong record is wrong, also while another cannot be looked at."""
     async with Front(dns_port) as front:
         front.silent.add("tr._domainkey.missing.example")
-        async with resolving(front.port, dns_timeout="1s") as (_, checker):
+        async with resolving(front.port, dns_timeout="4s") as (_, checker):
             report = await checker.check(expected("missing.example"))
     assert {check.verdict for check in report.checks} == {UNKNOWN, MISSING}
     assert report.verdict is MISSING

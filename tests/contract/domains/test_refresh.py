@@ -104,7 +104,7 @@ async def test_every_state_by_account(tmp_path: Path) -> None:
             assert parts.metric("status", domain="blocked.example", status="blocked") == 1
             assert parts.metric("status", domain="unassigned.example", status="not_assigned") == 1
             assert parts.metric("status", domain="news.example", status="enabled") == 1
-            assert 0 < parts.metric("facts_age_seconds") < 60
+            assert 0 <= parts.metric("facts_age_seconds") < 60
             assert parts.metric("refreshes_total", result="ok") == 1
 
 
@@ -124,7 +124,7 @@ async def test_a_restart_with_the_api_down_still_knows(tmp_path: Path) -> None:
             False,
             None,
         )
-        assert parts.metric("facts_age_seconds") > 0
+        assert parts.metric("facts_age_seconds") >= 0
 
 
 @pytest.mark.parametrize(("fallback", "code"), [("accept", None), ("defer", 451)])

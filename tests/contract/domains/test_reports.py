@@ -54,7 +54,7 @@ async def test_the_deadline_holds_and_the_look_goes_on(dns_port: int) -> None:
         front.slow["right.example"] = 0.5
         async with reporting(front.port, deadline=timedelta(milliseconds=50), registry=registry) as (reports, _):
             assert await reports.get(expected("right.example")) is None
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while (report := await reports.get(expected("right.example"))) is None:
                     pass
             assert report.verdict is RecordVerdict.OK
@@ -91,7 +91,7 @@ async def test_a_good_report_is_given_while_a_new_one_is_made(dns_port: int) -> 
         front.slow["right.example"] = 0.3
         again = await reports.get(expected("right.example"))
         assert again is first
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await reports.get(expected("right.example")) is first:
                 await front.answered()
 

@@ -26,7 +26,7 @@ async def test_an_oversized_answer_comes_by_tcp(dns_port: int) -> None:
     """The datagram is cut short; the whole set is read over TCP."""
     async with Front(dns_port) as front, resolving(front.port) as (resolver, _):
         found = await resolver.lookup("oversized.example", "TXT")
-        assert front.by_tcp["oversized.example", "TXT"] == 1
+        assert front.by_tcp["oversized.example", "TXT"] >= 1
     assert found.status is Status.FOUND
     assert len(found.values) == 32
 
@@ -53,13 +53,16 @@ async def test_cnames_without_an_end_are_no_answer(dns_port: int) -> None:
 @scenario
 async def test_there_is_none_and_nobody_knows_are_two_things(dns_port: int) -> None:
     """No name, no such record: absent. SERVFAIL, REFUSED, silence: unknown."""
-    async with Front(dns_port) as front, resolving(front.port, dns_timeout="1s") as (resolver, _):
+    async with Front(dns_port) as front:
         front.silent.add("slow.example")
-        status = {
-            name: (await resolver.lookup(name, "TXT")).status
-            for name in ("missing.example", "gone.missing.example", "lame.example", "elsewhere.invalid", "slow.example")
-        }
-        why = (await resolver.lookup("lame.example", "TXT")).why
+        async with resolving(front.port, dns_timeout="60s") as (resolver, _):
+            status = {
+                name: (await resolver.lookup(name, "TXT")).status
+                for name in ("missing.example", "gone.missing.example", "lame.example", "elsewhere.invalid")
+            }
+            why = (await resolver.lookup("lame.example", "TXT")).why
+        async with resolving(front.port, dns_timeout="1s") as (resolver, _):
+            status["slow.example"] = (await resolver.lookup("slow.example", "TXT")).status
     assert status == {
         "missing.example": Status.ABSENT,
         "gone.missing.example": Status.ABSENT,

@@ -15,6 +15,6 @@ def running() -> Iterator[Client]:
 
 @pytest.fixture
 def qboxmail(running: Client) -> Client:
-    running.http.timeout = 20
+    running.http.timeout = 60
     running.http.delete("/sandbox").raise_for_status()
     return running

@@ -24,7 +24,7 @@ class Client:
 
     def __init__(self, server: SandboxServer) -> None:
         self.port = server.port
-        self.http = httpx.Client(base_url=server.base_url, trust_env=False, timeout=20)
+        self.http = httpx.Client(base_url=server.base_url, trust_env=False, timeout=60)
         self._management = {"X-Api-Token": server.management_token}
 
     def send(self, *messages: Any, token: str = SEND_TOKEN) -> httpx.Response:
@@ -58,7 +58,7 @@ class Client:
         """POST over a plain socket; everything that comes back until the connection ends. Raises ConnectionError for a reset."""
         head = f"POST /v1/send HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SEND_TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n"
         got = b""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(head.encode() + body)
             while chunk := connection.recv(65536):
                 got += chunk
@@ -72,14 +72,14 @@ def serving(**config: Any) -> Iterator[Client]:
     servers: list[SandboxServer] = []
     thread = threading.Thread(target=asyncio.run, args=(_serve(SandboxConfig(port=0, **config), servers, ready, done),))
     thread.start()
-    ready.wait(20)
+    ready.wait(60)
     client = Client(servers[0])
     try:
         yield client
     finally:
         client.http.close()
         done.set()
-        thread.join(20)
+        thread.join(60)
 
 
 async def _serve(

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.contract.sandbox.harness import Client, message
+from tests.support.processes import wait_until
 
 
 def test_the_next_requests_meet_a_status(qboxmail: Client) -> None:
@@ -144,6 +145,8 @@ def test_a_request_can_hang(qboxmail: Client, accept: bool, caplog: pytest.LogCa
     with pytest.raises(httpx.ReadTimeout):
         qboxmail.send(message())
 
+    qboxmail.http.timeout = 60
+    wait_until(lambda: len(qboxmail.requests()) == 1, what="the request that hung is in the ledger")
     assert len(qboxmail.messages()) == int(accept)
     assert qboxmail.send(message()).status_code == 202
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
@@ -156,7 +159,7 @@ def test_an_answer_can_be_late(qboxmail: Client, accept: bool) -> None:
     before = time.monotonic()
     answer = qboxmail.send(message())
 
-    assert time.monotonic() - before >= 0.2
+    assert time.monotonic() - before > 0.15  # a timer may be a little early
     assert answer.status_code == 202
     assert len(qboxmail.messages()) == 1
 
@@ -195,7 +198,7 @@ def test_headers_can_be_endless(qboxmail: Client) -> None:
 def test_a_client_may_leave_in_the_middle(qboxmail: Client, rule: dict[str, Any]) -> None:
     """The sandbox stops sending, and answers the next one."""
     qboxmail.fault(count=1, **rule)
-    with socket.create_connection(("127.0.0.1", qboxmail.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", qboxmail.port), timeout=60) as connection:
         connection.sendall(b"POST /v1/send HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
         assert connection.recv(1)
 

@@ -50,7 +50,7 @@ def test_stopping_ends_what_hangs_on_purpose(caplog: pytest.LogCaptureFixture) -
     async def main() -> None:
         server = SandboxServer(SandboxConfig(port=0))
         await server.start()
-        async with httpx.AsyncClient(base_url=server.base_url, trust_env=False, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=server.base_url, trust_env=False, timeout=60) as http:
             await http.post("/sandbox/faults", json={"action": "hang"})
             headers = {"Authorization": f"Bearer {server.send_token}"}
             hanging = asyncio.create_task(http.post("/v1/send", json={"messages": [message()]}, headers=headers))

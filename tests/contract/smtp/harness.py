@@ -108,7 +108,8 @@ def door(
     async def stop(listener: SmtpListener) -> None:
         await listener.close()
         await listener.wait_idle(timedelta(seconds=10))
-        await asyncio.sleep(0.05)  # transports close in the loop's next turns
+        for _ in range(10):
+            await asyncio.sleep(0.005)  # transports close in the loop's next turns, however long each takes
 
     with _threaded(LOOPS[loop]()) as run:
         listener = run(start())
@@ -123,10 +124,10 @@ def _threaded(loop: asyncio.AbstractEventLoop) -> Iterator[Callable[[Coroutine[A
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        yield lambda work: asyncio.run_coroutine_threadsafe(work, loop).result(30)
+        yield lambda work: asyncio.run_coroutine_threadsafe(work, loop).result(60)
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
 

@@ -63,7 +63,7 @@ def test_any_dialogue(running: Running, pieces: list[bytes], cuts: list[int]) ->
     """The connection ends when the client's does; every line of the server is a reply, and none speaks of an internal error."""
     wire = b"".join(pieces)
     taken = len(running.got)
-    with socket.create_connection((HOST, running.port), timeout=20) as raw:
+    with socket.create_connection((HOST, running.port), timeout=60) as raw:
         received, whole = _talk(raw, wire, cuts)
     lines = received.split(b"\r\n")
     assert lines.pop() == b"", received

@@ -19,7 +19,7 @@ def test_the_command_behind_a_large_content_is_read(loop: str, *, by_chunks: boo
     lines = b"x" * 78 + b"\r\n"
     content = lines * (_BYTES // len(lines))
     with door(loop=loop) as running:
-        with socket.create_connection((HOST, running.port), timeout=20) as raw:
+        with socket.create_connection((HOST, running.port), timeout=60) as raw:
             until(raw, b"220 ")
             for _ in range(10):
                 if by_chunks:

@@ -4,7 +4,7 @@ import smtplib
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -17,7 +17,7 @@ BEGIN = b"EHLO a\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.net>\r\nDATA
 
 @contextmanager
 def connected(running: Running) -> Iterator[socket.socket]:
-    with socket.create_connection((HOST, running.port), timeout=20) as raw:
+    with socket.create_connection((HOST, running.port), timeout=60) as raw:
         yield raw
 
 
@@ -93,7 +93,7 @@ def test_transfer_that_drips_is_cut(loop: str) -> None:
 def test_connections_in_all(loop: str) -> None:
     """The one too many is told so; when another one leaves there is room."""
     with door(loop=loop, max_connections=2, max_connections_per_client=0) as running, ExitStack() as stack:
-        first, _ = (stack.enter_context(smtplib.SMTP(HOST, running.port, timeout=20)) for _ in range(2))
+        first, _ = (stack.enter_context(smtplib.SMTP(HOST, running.port, timeout=60)) for _ in range(2))
         with connected(running) as third:
             assert rest(third).startswith(b"421 4.3.2 Too many connections")
         assert running.metric("qboxrelay_smtp_limited_total", limit="max_connections") == 1
@@ -112,7 +112,7 @@ def test_connections_of_one_client(loop: str) -> None:
             with connected(running) as second:
                 assert rest(second).startswith(b"421 4.7.0 Too many connections from your address")
             assert running.metric("qboxrelay_smtp_limited_total", limit="max_connections_per_client") == 1
-            with socket.create_connection((HOST, running.port), timeout=20, source_address=("127.0.0.9", 0)) as other:
+            with socket.create_connection((HOST, running.port), timeout=60, source_address=("127.0.0.9", 0)) as other:
                 until(other, b"220")
         wait_until(lambda: running.metric("qboxrelay_smtp_sessions_open", listener="smtp") == 0)
         with connected(running) as again:
@@ -130,13 +130,14 @@ def test_memory_over_all_connections(loop: str) -> None:
         for raw in begun[:2]:
             raw.sendall((b"x" * 98 + b"\r\n") * 4000)
         wait_until(lambda: running.memory.used >= 800_000, what="two contents are in memory")
-        begun[2].sendall((b"x" * 98 + b"\r\n") * 4000)
+        with suppress(ConnectionError):  # told and cut off before it has sent all
+            begun[2].sendall((b"x" * 98 + b"\r\n") * 4000)
         assert rest(begun[2]).startswith(b"452 4.3.1")
         for raw in begun[:2]:
             raw.sendall(b".\r\n")
             until(raw, b"250 2.0.0 Ok: queued")
         assert running.metric("qboxrelay_smtp_limited_total", limit="max_receiving_bytes") == 1
-        assert running.memory.used == 0
+        wait_until(lambda: running.memory.used == 0, what="nothing is left in memory")
         assert [len(content) for _, content in running.got] == [400_000, 400_000]
 
 
@@ -206,7 +207,7 @@ def test_flood_of_commands_does_not_keep_others_waiting(loop: str) -> None:
     """A hundred thousand commands in one write: another client is served in between, and each is answered."""
     with door(loop=loop) as running, connected(running) as flood:
         flood.sendall(b"NOOP\r\n" * 5000)
-        with smtplib.SMTP(HOST, running.port, timeout=20) as client:
+        with smtplib.SMTP(HOST, running.port, timeout=60) as client:
             assert client.noop()[0] == 250
         received = b""
         while received.count(b"\n") < 5001:

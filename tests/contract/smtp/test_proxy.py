@@ -36,7 +36,7 @@ class Proxied(smtplib.SMTP):
 
     def __init__(self, port: int, header: bytes, tls: ssl.SSLContext | None = None) -> None:
         self._header, self._tls = header, tls
-        super().__init__(HOST, port, timeout=20)
+        super().__init__(HOST, port, timeout=60)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         connection = socket.create_connection((host, port), timeout)
@@ -101,7 +101,7 @@ BROKEN = [
 
 @contextmanager
 def connected(running: Running) -> Iterator[socket.socket]:
-    with socket.create_connection((HOST, running.port), timeout=20) as raw:
+    with socket.create_connection((HOST, running.port), timeout=60) as raw:
         yield raw
 
 

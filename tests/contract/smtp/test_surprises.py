@@ -32,7 +32,7 @@ class BrokenMemory(Memory):
 
 def heard(client: socket.socket) -> bytes:
     """All that comes until the other side is done."""
-    client.settimeout(20)
+    client.settimeout(60)
     answer = b""
     try:
         while part := client.recv(65536):
@@ -44,7 +44,7 @@ def heard(client: socket.socket) -> bytes:
 
 def test_content_that_met_a_surprise_is_no_mail() -> None:
     """What is left of it is neither a mail nor a command: 451, and the end."""
-    with door(metrics=NoCounting) as running, socket.create_connection((HOST, running.port), timeout=10) as client:
+    with door(metrics=NoCounting) as running, socket.create_connection((HOST, running.port), timeout=60) as client:
         client.sendall(BEGIN + b"DATA\r\nSubject: x\r\n\r\nbare\nline\r\n.\r\nNOOP\r\n")
         answer = heard(client)
         assert answer.count(b"451 4.3.0") == 1
@@ -55,7 +55,7 @@ def test_content_that_met_a_surprise_is_no_mail() -> None:
 def test_chunk_that_met_a_surprise_is_no_command() -> None:
     """The rest of the chunk is not read as commands."""
     mail = b"NOOP\r\n" * 10
-    with door(budget=BrokenMemory) as running, socket.create_connection((HOST, running.port), timeout=10) as client:
+    with door(budget=BrokenMemory) as running, socket.create_connection((HOST, running.port), timeout=60) as client:
         client.sendall(BEGIN + b"BDAT %d LAST\r\n" % len(mail) + mail)
         answer = heard(client)
         assert answer.count(b"451 4.3.0") == 1
@@ -73,7 +73,7 @@ def test_wire_log_shows_commands_only(tmp_path: Path) -> None:
             b"AUTH LOGIN\r\nYm9i\r\n%b\r\n" % password,
             b"DATA\r\nSubject: top secret\r\n\r\nbody line\r\n.\r\n",
         ):
-            with socket.create_connection((HOST, running.port), timeout=10) as client:
+            with socket.create_connection((HOST, running.port), timeout=60) as client:
                 client.sendall(b"EHLO a\r\n" + lines + b"AUTH\tPLAIN %b\r\nQUIT\r\n" % password)
                 assert b"221" in heard(client)
     shown = [line["line"] for line in logs if line["event"] == "wire.client"]

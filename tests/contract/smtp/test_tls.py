@@ -44,7 +44,7 @@ def certificate() -> Certificate:
 def test_starttls(loop: str, certificate: Certificate) -> None:
     """Offered in clear text, gone within TLS; the mail says which version brought it."""
     with door(loop=loop, certificate=certificate, tls="starttls") as running:
-        with smtplib.SMTP(HOST, running.port, timeout=20) as client:
+        with smtplib.SMTP(HOST, running.port, timeout=60) as client:
             client.ehlo()
             assert client.has_extn("starttls")
             client.starttls(context=trusting())
@@ -62,7 +62,7 @@ def test_implicit(loop: str, certificate: Certificate) -> None:
     """TLS from the first byte, and a content far larger than any buffer."""
     large = MAIL + (b"x" * 998 + b"\r\n") * 3000
     with door(loop=loop, certificate=certificate, tls="implicit") as running:
-        with smtplib.SMTP_SSL(HOST, running.port, timeout=20, context=trusting()) as client:
+        with smtplib.SMTP_SSL(HOST, running.port, timeout=60, context=trusting()) as client:
             client.ehlo()
             assert not client.has_extn("starttls")
             client.sendmail("ann@example.com", ["bob@example.net"], large)
@@ -74,7 +74,7 @@ def test_what_comes_before_tls_is_forgotten(loop: str, certificate: Certificate)
     """Commands pipelined behind STARTTLS in clear text are not carried out within TLS (RFC 3207 §4.2, CVE-2011-0411)."""
     with (
         door(loop=loop, certificate=certificate, tls="starttls") as running,
-        socket.create_connection((HOST, running.port), timeout=20) as raw,
+        socket.create_connection((HOST, running.port), timeout=60) as raw,
     ):
         assert raw.recv(1000).startswith(b"220")
         raw.sendall(b"EHLO a\r\nSTARTTLS\r\nMAIL FROM:<evil@example.com>\r\n")
@@ -93,7 +93,7 @@ def test_what_comes_before_tls_is_forgotten(loop: str, certificate: Certificate)
 def test_handshake_that_fails(loop: str, certificate: Certificate) -> None:
     """Garbage instead of a handshake ends the connection, is counted, and the next client is served."""
     with door(loop=loop, certificate=certificate, tls="starttls") as running:
-        with socket.create_connection((HOST, running.port), timeout=20) as raw:
+        with socket.create_connection((HOST, running.port), timeout=60) as raw:
             raw.recv(1000)
             raw.sendall(b"STARTTLS\r\n")
             raw.recv(1000)
@@ -101,7 +101,7 @@ def test_handshake_that_fails(loop: str, certificate: Certificate) -> None:
             while raw.recv(1000):
                 pass
         wait_until(lambda: running.metric("qboxrelay_smtp_tls_failures_total", listener="smtp") == 1)
-        with smtplib.SMTP(HOST, running.port, timeout=20) as client:
+        with smtplib.SMTP(HOST, running.port, timeout=60) as client:
             client.starttls(context=trusting())
             assert client.noop()[0] == 250
 
@@ -114,8 +114,8 @@ def test_handshakes_that_never_end(loop: str, certificate: Certificate) -> None:
         ExitStack() as stack,
     ):
         for _ in range(3):
-            stack.enter_context(socket.create_connection((HOST, running.port), timeout=20))
-        with smtplib.SMTP_SSL(HOST, running.port, timeout=20, context=trusting()) as client:
+            stack.enter_context(socket.create_connection((HOST, running.port), timeout=60))
+        with smtplib.SMTP_SSL(HOST, running.port, timeout=60, context=trusting()) as client:
             assert client.noop()[0] == 250
         wait_until(lambda: running.metric("qboxrelay_smtp_tls_failures_total", listener="smtp") == 3)
 
@@ -126,10 +126,10 @@ def test_legacy_lets_tls_1_0_in(loop: str, tls: str, certificate: Certificate) -
     """A device limited to TLS 1.0 delivers its mail where the listener says so."""
     with door(loop=loop, certificate=certificate, tls=tls, compatibility="legacy") as running:
         if tls == "implicit":
-            with smtplib.SMTP_SSL(HOST, running.port, timeout=20, context=only_tls_1_0()) as client:
+            with smtplib.SMTP_SSL(HOST, running.port, timeout=60, context=only_tls_1_0()) as client:
                 client.sendmail("ann@example.com", ["bob@example.net"], MAIL)
         else:
-            with smtplib.SMTP(HOST, running.port, timeout=20) as client:
+            with smtplib.SMTP(HOST, running.port, timeout=60) as client:
                 client.starttls(context=only_tls_1_0())
                 client.sendmail("ann@example.com", ["bob@example.net"], MAIL)
         (envelope, _), *_ = running.got
@@ -141,7 +141,7 @@ def test_strict_does_not(certificate: Certificate) -> None:
     with (
         door(certificate=certificate, tls="implicit") as running,
         pytest.raises((ssl.SSLError, ConnectionError)),
-        smtplib.SMTP_SSL(HOST, running.port, timeout=20, context=only_tls_1_0()),
+        smtplib.SMTP_SSL(HOST, running.port, timeout=60, context=only_tls_1_0()),
     ):
         pass
 
@@ -154,7 +154,7 @@ def test_old_openssl_client(certificate: Certificate) -> None:
             [*command, "-cipher", "DEFAULT@SECLEVEL=0", "-quiet", "-ign_eof"],
             input=b"EHLO old\r\nQUIT\r\n",
             capture_output=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
     assert b"250-PIPELINING" in done.stdout
@@ -168,7 +168,7 @@ def test_new_certificate_without_a_pause(loop: str, tmp_path: Path) -> None:
     certificate = Certificate(pem, None)
     with (
         door(loop=loop, certificate=certificate, tls="implicit") as running,
-        smtplib.SMTP_SSL(HOST, running.port, timeout=20, context=trusting(pem)) as old,
+        smtplib.SMTP_SSL(HOST, running.port, timeout=60, context=trusting(pem)) as old,
     ):
         first = _shown(running.port, trusting(pem))
         assert not certificate.refresh()
@@ -190,7 +190,7 @@ def _anyone() -> ssl.SSLContext:
 
 def _shown(port: int, context: ssl.SSLContext) -> bytes:
     with (
-        socket.create_connection((HOST, port), timeout=20) as raw,
+        socket.create_connection((HOST, port), timeout=60) as raw,
         context.wrap_socket(raw, server_hostname=HOST) as secure,
     ):
         shown = secure.getpeercert(binary_form=True)
@@ -225,7 +225,7 @@ def test_mail_before_tls_where_it_is_required(certificate: Certificate) -> None:
     """530 says what to do."""
     with (
         door(certificate=certificate, tls="starttls", tls_required=True) as running,
-        smtplib.SMTP(HOST, running.port, timeout=20) as client,
+        smtplib.SMTP(HOST, running.port, timeout=60) as client,
     ):
         client.ehlo()
         assert client.mail("ann@example.com") == (530, b"5.7.0 Must issue a STARTTLS command first")

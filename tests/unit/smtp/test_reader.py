@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qboxrelay.smtp.content import Content, Pieces, TooLarge, add_piece
+from qboxrelay.smtp.pace import Pace
 from qboxrelay.smtp.reader import Disconnected, LineTooLong, Reader
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ PIECES = [b"\r\n", b".", b"\r", b"\n", b"a", b"bb\r\n", b"\r\n.", b"\r\n..", b"\
 
 def feed(chunks: Sequence[bytes], work: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
     async def main() -> T:
-        reader = Reader(asyncio.get_running_loop())
+        reader = Reader(asyncio.get_running_loop(), Pace())
         task = asyncio.ensure_future(work(reader))
         for chunk in chunks:
             reader.feed(chunk)
