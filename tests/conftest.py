@@ -1,10 +1,10 @@
-"""For every test: how many examples a property is tried with; what is skipped elsewhere must run in CI."""
+"""For every test: how many examples a property is tried with, which tests come first; what is skipped elsewhere must run in CI."""
 
 import os
 from collections.abc import Generator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # A loaded machine is no failure. TESTS_EXAMPLES asks for a longer run of the properties. In CI the examples are the same each time: what is
 # found there was changed there, and the search for more goes on where somebody looks.
@@ -13,8 +13,21 @@ settings.register_profile(
     deadline=None,
     max_examples=int(os.environ.get("TESTS_EXAMPLES", "100")),
     derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("suite")
+
+
+if any(name.lower() in {"http_proxy", "https_proxy", "all_proxy"} for name in os.environ):
+    # A machine's way out is not the way to what listens here.
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first, in whatever order: the others fill what is left of the time beside them."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,8 @@
-"""What the spool costs a message, beside raw SQLite in the same run: `python -m tests.bench.spool [--waiting N] [--trail N]`.
+"""What the spool costs a message, beside raw SQLite in the same run: `python -m tests.bench.spool [--waiting N] [--trail N]`; where
+PostgreSQL is installed, its spool comes behind it, on a server of its own with fsync on.
 
-In: sizes. Out: a table of microseconds and of ratios to raw `executemany`; compare ratios, machines differ. Never: a verdict.
+In: sizes. Out: a table of microseconds and of ratios to raw `executemany`; compare ratios, machines differ. Of PostgreSQL the CPU is this
+process's alone, without the server's. Never: a verdict.
 """
 
 import argparse
@@ -18,8 +20,11 @@ from qboxrelay.model.clock import SystemClock
 from qboxrelay.model.ids import new_id
 from qboxrelay.model.submission import State, Submission
 from qboxrelay.settings.schema import SpoolSettings
-from qboxrelay.spool.port import RequestResult, Result
+from qboxrelay.spool.port import RequestResult, Result, Spool
+from qboxrelay.spool.postgres.database import Database
+from qboxrelay.spool.postgres.spool import PostgresSpool
 from qboxrelay.spool.sqlite import SqliteSpool
+from tests.support.postgres import Cluster, programs
 
 ACCOUNT = "default"
 LEASE = timedelta(minutes=5)
@@ -69,6 +74,7 @@ def submission(payload: bytes, client: str = "ip:192.0.2.1") -> Submission:
 
 def raw_meter(folder: Path, payload: bytes, messages: int, group: int) -> Meter:
     """The same bytes by `executemany` into one table, one commit a group, as durably."""
+    (folder / f"raw{group}.db").unlink(missing_ok=True)
     connection = sqlite3.connect(folder / f"raw{group}.db", isolation_level=None)
     connection.execute("PRAGMA page_size = 16384")
     connection.execute("PRAGMA journal_mode = WAL")
@@ -85,9 +91,9 @@ def raw_meter(folder: Path, payload: bytes, messages: int, group: int) -> Meter:
     return meter
 
 
-async def put_meter(spool: SqliteSpool, payload: bytes, messages: int, group: int) -> Meter:
+async def put_meter(spool: Spool, payload: bytes, messages: int, group: int, *, clients: int = 1) -> Meter:
     """Like sessions: each puts its own, a group of them at a time. The tasks themselves cost some 15 µs each."""
-    mails = [submission(payload) for _ in range(messages)]
+    mails = [submission(payload, f"ip:{number % clients}") for number in range(messages)]
     meter = Meter()
     with meter.running():
         for start in range(0, messages, group):
@@ -95,7 +101,7 @@ async def put_meter(spool: SqliteSpool, payload: bytes, messages: int, group: in
     return meter
 
 
-async def send_meter(spool: SqliteSpool, messages: int, group: int) -> Meter:
+async def send_meter(spool: Spool, messages: int, group: int) -> Meter:
     """Claim and record as the dispatcher does, all accepted."""
     meter = Meter()
     done = 0
@@ -118,12 +124,23 @@ async def send_meter(spool: SqliteSpool, messages: int, group: int) -> Meter:
     return meter
 
 
-async def fill(spool: SqliteSpool, messages: int, *, clients: int, payload: bytes) -> None:
+async def fill(spool: Spool, messages: int, *, clients: int, payload: bytes) -> None:
     for start in range(0, messages, 500):
         await spool.put([submission(payload, f"ip:{n % clients}") for n in range(start, min(start + 500, messages))])
 
 
-async def with_spool(folder: Path, work: Callable[[SqliteSpool], Awaitable[None]]) -> None:
+async def with_postgres(url: str, folder: Path, work: Callable[[Spool], Awaitable[None]]) -> None:
+    database = await Database.open(url, schema=folder.name)
+    spool = await PostgresSpool.open(
+        database, data_dir=folder, node="bench", settings=SpoolSettings(), clock=SystemClock()
+    )
+    try:
+        await work(spool)
+    finally:
+        await spool.close()
+
+
+async def with_sqlite(folder: Path, work: Callable[[Spool], Awaitable[None]]) -> None:
     spool = await SqliteSpool.open(folder / "spool.db", settings=SpoolSettings(), clock=SystemClock())
     try:
         await work(spool)
@@ -136,7 +153,7 @@ async def main(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=arguments.directory) as name:
         folder = Path(name)
 
-        async def measure(spool: SqliteSpool, label: str) -> None:
+        async def measure(spool: Spool, label: str) -> None:
             for group in GROUPS:
                 messages = min(arguments.messages, group * 100)
                 raw = raw_meter(folder / label, payload, messages, group)
@@ -145,21 +162,30 @@ async def main(arguments: argparse.Namespace) -> None:
                 sent = await send_meter(spool, messages, group)
                 sent.report(f"claim and record, batches of {group}", messages, raw)
 
-        async def empty(spool: SqliteSpool) -> None:
+        async def empty(spool: Spool) -> None:
             print(f"-- empty spool, {len(payload)} bytes a message")
             await measure(spool, "empty")
 
-        async def grown(spool: SqliteSpool) -> None:
+        async def grown(spool: Spool) -> None:
             print(f"-- {arguments.trail} sent in the trail, {arguments.waiting} waiting from 50 clients")
             await fill(spool, arguments.trail, clients=50, payload=b"{}")
             await send_meter(spool, arguments.trail, 500)
             await fill(spool, arguments.waiting, clients=50, payload=payload)
             await measure(spool, "grown")
 
-        for label, work in (("empty", empty), ("grown", grown)):
-            (folder / label).mkdir()
-            if label == "empty" or arguments.trail or arguments.waiting:
-                await with_spool(folder / label, work)
+        server = Cluster({"fsync": "on", "full_page_writes": "on"}) if programs() else None
+        works = {"empty": empty} | ({"grown": grown} if arguments.trail or arguments.waiting else {})
+        try:
+            for label, work in works.items():
+                (folder / label).mkdir()
+                print("== SQLite")
+                await with_sqlite(folder / label, work)
+                if server is not None:
+                    print("== PostgreSQL")
+                    await with_postgres(server.url(), folder / label, work)
+        finally:
+            if server is not None:
+                server.stop()
 
 
 def parse() -> argparse.Namespace:

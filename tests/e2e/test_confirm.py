@@ -24,7 +24,7 @@ def test_accepted(start_relay: StartRelay, qboxmail: Sandbox) -> None:
     assert found
     assert entry["message"]["headers"]["X-Qboxrelay-Id"] == f"{found[1]}-1"
     assert (closing["request_id"], closing["message_id"]) == (found[2], found[3])
-    assert relay.metric('qboxrelay_confirmations_total{verdict="sent"}') == 1
+    relay.wait_for_metric('qboxrelay_confirmations_total{verdict="sent"}', 1)
 
 
 def test_refused(start_relay: StartRelay, qboxmail: Sandbox) -> None:
@@ -37,9 +37,9 @@ def test_refused(start_relay: StartRelay, qboxmail: Sandbox) -> None:
     assert code == 554
     assert b"the poison is not welcome" in text
     assert b"request_id=r-400" in text
-    assert relay.metric('qboxrelay_spool_messages{account="default",state="failed"}') == 1
+    relay.wait_for_metric('qboxrelay_spool_messages{account="default",state="failed"}', 1)
     assert [entry["message"]["subject"] for entry in qboxmail.messages()] == ["fine"]
-    assert relay.metric('qboxrelay_confirmations_total{verdict="refused"}') == 1
+    relay.wait_for_metric('qboxrelay_confirmations_total{verdict="refused"}', 1)
 
 
 def test_no_verdict_in_time(start_relay: StartRelay, qboxmail: Sandbox) -> None:
@@ -51,7 +51,7 @@ def test_no_verdict_in_time(start_relay: StartRelay, qboxmail: Sandbox) -> None:
     assert reply[0] == 250
     assert b"queued as" in reply[1]
     wait_until(lambda: len(qboxmail.messages()) == 1, what="the mail has arrived")
-    assert relay.metric('qboxrelay_confirmations_total{verdict="late"}') == 1
+    relay.wait_for_metric('qboxrelay_confirmations_total{verdict="late"}', 1)
 
 
 def test_some_recipients_are_refused(start_relay: StartRelay, qboxmail: Sandbox) -> None:
@@ -68,7 +68,7 @@ def test_some_recipients_are_refused(start_relay: StartRelay, qboxmail: Sandbox)
 
 def test_stop_while_a_client_waits(start_relay: StartRelay, qboxmail: Sandbox) -> None:
     """The client hears that its mail is safe, and it is: the next start sends it if this one could not."""
-    relay = start_relay(listener='accept = "confirm"')
+    relay = start_relay(listener='accept = "confirm"', extra='[delivery]\nretry_schedule = ["1s"]\n')
     qboxmail.faults({"action": "status", "status": 503})
     with smtplib.SMTP(HOST, relay.smtp_port) as client:
         _begin(client, "bob@example.net")
@@ -98,7 +98,7 @@ def test_many_wait_at_once(start_relay: StartRelay, qboxmail: Sandbox) -> None:
     finally:
         for client in clients:
             client.close()
-    sent = {event["message_id"]: event["recipients"] for event in relay.events("submission.sent")}
+    sent = {event["message_id"]: event["recipients"] for event in relay.wait_for("submission.sent", count)}
     assert [sent[message_id] for message_id in heard] == [[f"r{number}@example.net"] for number in range(count)]
 
 

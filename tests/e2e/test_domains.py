@@ -126,7 +126,7 @@ def test_a_verified_domain_is_accepted_at_once_after_a_refresh(
     assert "not-verified.example" in refreshed.stdout
     wait_until(lambda: said(relay.smtp_port, "not-verified.example").startswith("250"), what="the relay knows")
     assert relay.metric('qboxrelay_sender_domain_status{domain="not-verified.example",status="enabled"}') == 1
-    (changed,) = relay.events("sender_domain.changed")
+    (changed,) = relay.wait_for("sender_domain.changed")
     assert (changed["domain"], changed["before"], changed["after"]) == (
         "not-verified.example",
         "not_verified",

@@ -6,6 +6,7 @@ import shutil
 import smtplib
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,8 +37,8 @@ def test_image_runs_as_it_should() -> None:
 @pytest.fixture
 def place() -> Iterator[Path]:
     """Open to the image's user, as pytest's own folders are not."""
-    folder = Path("/var/tmp") / f"qboxrelay-image-{os.getpid()}"
-    folder.mkdir(mode=0o755)
+    folder = Path(tempfile.mkdtemp(prefix="qboxrelay-image-", dir="/var/tmp"))
+    folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
 
@@ -76,9 +77,9 @@ def adapt(root: Path, changes: dict[str, str], url: str) -> None:
     """The image's configuration with ports and files that are free here; its data directory is below the root."""
     config = root / "etc" / "qboxrelay" / "qboxrelay.toml"
     text = config.read_text()
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
+    assert all(old in text for old in changes)
+    # All in one go: a port may end as another one that is still to be replaced.
+    text = re.sub("|".join(map(re.escape, changes)), lambda found: changes[found[0]], text)
     text = text.replace("[[accounts]]", f'[[accounts]]\nbase_url = "{url}/v1"')
     config.write_text(text.replace("[relay]", f'[relay]\ndata_dir = "{root}/var/lib/qboxrelay"'))
 

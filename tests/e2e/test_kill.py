@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 
 from tests.support import mails
 from tests.support.processes import HOST, Relay, Sandbox, wait_until
@@ -47,7 +48,7 @@ class Application(threading.Thread):
         deadline = time.monotonic() + 60
         while True:
             try:
-                return smtplib.SMTP(HOST, self._port, timeout=30)
+                return smtplib.SMTP(HOST, self._port, timeout=60)
             except (OSError, smtplib.SMTPException):
                 if time.monotonic() > deadline:
                     raise
@@ -62,28 +63,27 @@ def test_killed_at_random_moments(start_relay: Callable[..., Relay], qboxmail: S
     applications = [Application(relay.smtp_port, tokens[start::CLIENTS]) for start in range(CLIENTS)]
     for application in applications:
         application.start()
-    in_flight: set[str] = set()
+    in_flight: Counter[str] = Counter()
     for _ in range(KILLS):
         threading.Event().wait(chance.uniform(0.2, 1.0))
         relay.kill()
-        in_flight |= unrecorded(relay)
+        in_flight.update(unrecorded(relay))
         relay.start()
     for application in applications:
         application.join(120)
-    wait_until(lambda: relay.waiting() == 0, seconds=60, what="the spool is empty")
+    wait_until(lambda: relay.waiting() == 0, seconds=120, what="the spool is empty")
 
     arrived = Counter(entry["message"]["subject"] for entry in qboxmail.messages(content=0))
     acknowledged = {token for application in applications for token in application.acknowledged}
-    repeated = {token for token, times in arrived.items() if times > 1}
+    repeated = Counter({token: times - 1 for token, times in arrived.items() if times > 1})
     lost = acknowledged - set(arrived)
 
     assert len(acknowledged) > MAILS * 0.9, "the load did not survive the kills"
     assert not lost
-    assert repeated <= in_flight, "a mail was sent twice that was not in flight at a kill"
-    assert arrived.total() - len(arrived) <= len(in_flight)
+    assert repeated <= in_flight, "a mail was sent once more than it was in flight at a kill"
 
 
 def unrecorded(relay: Relay) -> set[str]:
     """Subjects that were under way when the relay died: read from its spool, as an operator would."""
-    with sqlite3.connect(f"file:{relay.directory}/data/spool.db?mode=ro", uri=True) as spool:
+    with closing(sqlite3.connect(f"file:{relay.directory}/data/spool.db?mode=ro", uri=True, timeout=60)) as spool:
         return {subject for (subject,) in spool.execute("SELECT subject FROM submissions WHERE state = 'sending'")}

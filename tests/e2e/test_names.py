@@ -32,7 +32,7 @@ def names_of_its_own(etc: Path) -> Sequence[str]:
     script = f'mount --bind "{etc}" /etc && exec "$@"'
     for namespace in (["unshare", "--mount"], ["unshare", "--map-root-user", "--mount"]):
         words = [*namespace, "sh", "-c", script, "sh"]
-        if subprocess.run([*words, "true"], capture_output=True, timeout=20, check=False).returncode == 0:
+        if subprocess.run([*words, "true"], capture_output=True, timeout=60, check=False).returncode == 0:
             return words
     pytest.skip("no mount namespace can be made here: unshare needs root, or user namespaces")
 
@@ -54,7 +54,7 @@ def relaying(etc: Path, port: int) -> Iterator[Relay]:
 
 
 def send(relay: Relay, subject: str) -> None:
-    with smtplib.SMTP(HOST, relay.smtp_port, timeout=10) as client:
+    with smtplib.SMTP(HOST, relay.smtp_port, timeout=60) as client:
         client.send_message(mails.simple(subject), "ann@example.com", ["bob@example.net"])
 
 
@@ -97,7 +97,7 @@ def test_address_that_does_not_answer_is_passed_over(etc: Path, qboxmail: Sandbo
     with black_hole(qboxmail.port), relaying(etc, qboxmail.port) as relay:
         for number in range(3):
             send(relay, f"m{number}")
-        wait_until(lambda: relay.waiting() == 0, seconds=30, what="the spool is empty")
+        wait_until(lambda: relay.waiting() == 0, seconds=60, what="the spool is empty")
         deferred = relay.metric('qboxrelay_attempts_total{account="default",outcome="deferred"}')
     assert len(qboxmail.messages(content=0)) == 3
     assert deferred == 0

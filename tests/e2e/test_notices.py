@@ -32,6 +32,6 @@ def test_sender_is_told(start_relay: Callable[..., Relay], qboxmail: Sandbox) ->
     assert told["message"]["to"] == [{"address": "ann@example.com"}]
     assert told["message"]["headers"]["Auto-Submitted"] == "auto-replied"
     assert "the poison is not welcome" in told["message"]["text_body"]
-    (queued,) = relay.events("notice.queued")
-    (failed,) = relay.events("submission.failed")
+    (queued,) = relay.wait_for("notice.queued")
+    (failed,) = relay.wait_for("submission.failed")
     assert queued["about"] == [failed["transaction"]]

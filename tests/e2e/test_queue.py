@@ -76,7 +76,7 @@ def test_held_back_released_and_deleted_beside_a_relay(start_relay: Callable[...
     assert queue(relay, "stats")["pauses"][0]["why"] == "maintenance"
     (paused,) = readiness(relay)["pauses"]
     assert (paused["account"], paused["why"]) == ("all", "maintenance")
-    assert relay.metric('qboxrelay_account_paused_by_operator{account="default"}') == 1
+    relay.wait_for_metric('qboxrelay_account_paused_by_operator{account="default"}', 1)
     assert queue(relay, "hold", held) == [{"id": f"{held}-1", "done": True, "before": "queued", "refused": None}]
     command(relay, "queue", "delete", deleted, status=1)
     assert f"{deleted}-1" in states(relay)
@@ -91,9 +91,9 @@ def test_held_back_released_and_deleted_beside_a_relay(start_relay: Callable[...
     assert "delete by" in gone.stderr
     acted = wait_until(lambda: "release" in (found := acts_in_log(relay)) and found, what="the log tells of it")
     assert acted == ["pause", "hold", "delete", "resume", "release"]
-    assert readiness(relay)["pauses"] == []
-    assert relay.metric('qboxrelay_account_paused_by_operator{account="default"}') == 0
-    assert relay.metric('qboxrelay_spool_messages{account="default",state="held"}') == 0
+    wait_until(lambda: readiness(relay)["pauses"] == [], what="the relay knows of the end of the pause")
+    relay.wait_for_metric('qboxrelay_account_paused_by_operator{account="default"}', 0)
+    relay.wait_for_metric('qboxrelay_spool_messages{account="default",state="held"}', 0)
 
 
 def test_failed_mail_is_retried_beside_a_relay(start_relay: Callable[..., Relay], qboxmail: Sandbox) -> None:

@@ -24,9 +24,9 @@ def test_one_of_a_hundred_is_refused(start_relay: Callable[..., Relay], qboxmail
     wait_until(lambda: relay.waiting() == 0, seconds=60, what="the spool is empty")
 
     arrived = sorted(entry["message"]["subject"] for entry in qboxmail.messages(content=0))
-    (failed,) = relay.events("submission.failed")
+    (failed,) = relay.wait_for("submission.failed")
 
     assert arrived == sorted(f"fine-{number}" for number in range(100) if number != 42)
-    assert relay.metric('qboxrelay_spool_messages{account="default",state="failed"}') == 1
+    relay.wait_for_metric('qboxrelay_spool_messages{account="default",state="failed"}', 1)
     assert "the poison is not welcome" in failed["text"]
     assert failed["error"] == "bad_poison"

@@ -74,7 +74,7 @@ def test_bad_configuration_changes_nothing(start_relay: StartRelay, qboxmail: Sa
     assert done.returncode == 1
     assert f"{relay.config}:{line}: log.levle: is no known key; did you mean level?" in done.stderr
     assert done.stderr.endswith("not reloaded; nothing has changed\n")
-    (said,) = relay.events("relay.not_reloaded")
+    (said,) = relay.wait_for("relay.not_reloaded")
     assert f":{line}: log.levle" in said["problems"][0]
     send(relay.smtp_port, "as before")
     relay.config.write_text(good)
@@ -170,7 +170,8 @@ def test_users_limits_certificate_and_log(start_relay: StartRelay, tmp_path: Pat
 
 def test_accounts_are_added_and_changed(start_relay: StartRelay, qboxmail: Sandbox, tmp_path: Path) -> None:
     """A new account sends at once; one that was wrong sends what waited for it when it is corrected; one that is gone is named."""
-    relay = start_relay(account='domains = ["example.com"]')
+    quick = '[delivery]\nretry_schedule = ["1s"]\nbreaker_pause = "1s"\n'
+    relay = start_relay(account='domains = ["example.com"]', extra=quick)
     change(relay, f"{qboxmail.url}/v1", "http://127.0.0.1:9/v1")
     assert reload(relay).returncode == 0
     send(relay.smtp_port, "waits")

@@ -59,7 +59,7 @@ def test_every_id_leads_to_the_story(managed: Relay) -> None:
     assert (story["sender_rule"], story["domain_state"], story["account"]) == ("printers", "enabled", "default")
     (attempt,) = story["attempt_list"]
     assert (attempt["outcome"], attempt["status"]) == ("accepted", 202)
-    assert attempt["answer_seconds"] > 0
+    assert attempt["answer_seconds"] >= 0  # a quick machine rounds it to nothing
     for text in (
         f"{id_}-1", story["request_id"], story["message_id"], f"<{story['message_id']}>", "<one-1@example.com>",
         "one-1@example.com", "EVE@example.net", " eve@example.net ",

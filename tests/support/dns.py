@@ -26,7 +26,7 @@ from tests.support import processes
 
 HOST = "127.0.0.1"
 _HEAD = "$TTL {ttl}\n@ SOA ns.example. hostmaster.example. 1 3600 600 86400 {ttl}\n@ NS ns.example.\n"
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 60.0
 
 
 def program(name: str) -> str:

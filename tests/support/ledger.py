@@ -9,6 +9,7 @@ import smtplib
 import subprocess
 import sys
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,7 +20,9 @@ from tests.support.processes import HOST, Relay, Sandbox, wait_until
 
 DOMAIN = "example.com"
 RECIPIENT = "bob@example.net"
-PATIENCE = 60.0
+PATIENCE = 120.0
+_BREATH = 0.02
+"""Between two tries to reach a relay that is away, so that its clients leave it the processor to start with."""
 
 
 def body_of(token: str) -> str:
@@ -50,7 +53,7 @@ class Clients:
         client: smtplib.SMTP | None = None
         for token in tokens:
             try:
-                client = client or smtplib.SMTP(HOST, port, timeout=30)
+                client = client or smtplib.SMTP(HOST, port, timeout=60)
                 sender = f"{token}@{DOMAIN}"
                 client.sendmail(
                     sender, [RECIPIENT], mails.wire(mails.simple(token, sender=sender, body=body_of(token)))
@@ -66,6 +69,7 @@ class Clients:
                 self.note(token, None)
                 _close(client)
                 client = None
+                time.sleep(_BREATH)
         _close(client)
 
     def load(self, port: int, prefix: str, *, clients: int, mails_each: int) -> list[threading.Thread]:
@@ -93,7 +97,7 @@ def queue(relay: Relay, *states: str) -> list[dict[str, Any]]:
         [*command, "--limit", "1000000", *(word for state in states for word in ("--state", state))],
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr.decode()
     found: list[dict[str, Any]] = json.loads(done.stdout)

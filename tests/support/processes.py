@@ -21,21 +21,34 @@ from typing import Any
 import httpx
 
 HOST = "127.0.0.1"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
+_END_SECONDS = 60
+
+_NO_KEPT_CONNECTIONS = httpx.Limits(max_keepalive_connections=0)
+"""A kept connection may be closed by the other side just as the next request goes out."""
 
 
 def _ports() -> Iterator[int]:
-    """Every port of a range of this worker's own, over and over. It lies below those that the system gives to outgoing connections, so that a
-    relay that starts again finds its ports free.
+    """Every port of a range of this worker's own, over and over. It lies outside of those that the system gives to outgoing connections, where
+    there is room, so that a relay that starts again finds its ports free.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    first = _FIRST_PORT + worker % _RANGES * _PORTS_EACH
+    first = _first_port() + worker % _RANGES * _PORTS_EACH
     start = random.SystemRandom().randrange(_PORTS_EACH)
     while True:
         yield from (first + (start + number) % _PORTS_EACH for number in range(_PORTS_EACH))
 
 
-_FIRST_PORT, _RANGES, _PORTS_EACH = 10_000, 10, 2_200
+def _first_port() -> int:
+    """Below the system's own range, or above it."""
+    with contextlib.suppress(OSError):
+        lowest, highest = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+        if lowest < _LOWEST_PORT + _RANGES * _PORTS_EACH and highest + 1 + _RANGES * _PORTS_EACH <= 65_536:
+            return highest + 1
+    return _LOWEST_PORT
+
+
+_LOWEST_PORT, _RANGES, _PORTS_EACH = 10_000, 10, 2_200
 _candidates = _ports()
 
 
@@ -47,7 +60,7 @@ def free_port() -> int:
     raise AssertionError("unreachable: the ports never end")
 
 
-def wait_until(condition: Any, *, seconds: float = 30.0, what: str = "the condition") -> Any:
+def wait_until(condition: Any, *, seconds: float = 60.0, what: str = "the condition") -> Any:
     """Poll until the condition is true and return its value; a test's patience, never a measurement."""
     deadline = time.monotonic() + seconds
     while True:
@@ -65,7 +78,7 @@ class Sandbox:
     def __init__(self) -> None:
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
-        self._http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=self.url, timeout=60, trust_env=False, limits=_NO_KEPT_CONNECTIONS)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "qboxrelay", "sandbox", "--port", str(self.port)], stdout=subprocess.PIPE, text=True
         )
@@ -97,7 +110,7 @@ class Sandbox:
     def close(self) -> None:
         self._http.close()
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(_END_SECONDS)
         assert self._process.stdout is not None
         self._process.stdout.close()
 
@@ -110,6 +123,7 @@ class Relay:
         directory: Path,
         base_url: str,
         *,
+        name: str = "relay.example",
         extra: str = "",
         listener: str = "",
         account: str = "",
@@ -126,7 +140,7 @@ class Relay:
         self.config.write_text(
             f"""
 [relay]
-name = "relay.example"
+name = "{name}"
 data_dir = "{directory / "data"}"
 {relay}
 
@@ -151,7 +165,9 @@ format = "json"
         )
         self.log = directory / "log.jsonl"
         self._process: subprocess.Popen[bytes] | None = None
-        self._http = httpx.Client(base_url=f"http://{HOST}:{self.http_port}", timeout=10, trust_env=False)
+        self._http = httpx.Client(
+            base_url=f"http://{HOST}:{self.http_port}", timeout=30, trust_env=False, limits=_NO_KEPT_CONNECTIONS
+        )
 
     def start(
         self,
@@ -215,8 +231,22 @@ format = "json"
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Log lines of one event."""
-        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
-        return [line for line in lines if line.get("event") == name]
+        lines = self.log.read_text().splitlines(keepends=True)
+        # The last line may still be written.
+        found = (json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n"))
+        return [line for line in found if line.get("event") == name]
+
+    def wait_for(self, name: str, count: int = 1) -> list[dict[str, Any]]:
+        """Log lines of one event, once there are so many: what a relay has done is in its log a moment later."""
+        found: list[dict[str, Any]] = wait_until(
+            lambda: lines if len(lines := self.events(name)) >= count else [],
+            what=f"{count} of {name} (log: {self.log})",
+        )
+        return found
+
+    def wait_for_metric(self, name: str, value: float) -> None:
+        """Until a series has a value: what is recorded is counted a moment later."""
+        wait_until(lambda: self.metric(name) == value, what=f"{name} is {value:g}")
 
     def pid(self) -> int:
         assert self._process is not None
@@ -227,7 +257,7 @@ format = "json"
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(_END_SECONDS)
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""
@@ -241,7 +271,7 @@ format = "json"
     def wait(self) -> int:
         """The exit status of a relay that was told to stop."""
         assert self._process is not None
-        return self._process.wait(40)
+        return self._process.wait(_END_SECONDS)
 
     def close(self) -> None:
         self._http.close()

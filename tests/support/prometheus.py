@@ -23,7 +23,7 @@ class Prometheus:
     """Its HTTP API."""
 
     def __init__(self, port: int) -> None:
-        self._http = httpx.Client(base_url=f"http://{HOST}:{port}/api/v1", timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=f"http://{HOST}:{port}/api/v1", timeout=60, trust_env=False)
 
     def get(self, path: str, **parameters: str) -> Any:
         response = self._http.get(path, params=parameters)
@@ -68,4 +68,4 @@ def prometheus(folder: Path, target: str, rules: Path) -> Iterator[Prometheus]:
     finally:
         server.close()
         process.terminate()
-        process.wait(30)
+        process.wait(60)

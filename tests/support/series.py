@@ -18,6 +18,7 @@ from qboxrelay.telemetry.metrics_health import CertificateCollector, HealthMetri
 from qboxrelay.telemetry.metrics_loop import LoopLag
 from qboxrelay.telemetry.metrics_smtp import SmtpMetrics
 from qboxrelay.telemetry.metrics_spool import DepthCollector, Figures, PauseMetrics, SpoolMetrics
+from qboxrelay.telemetry.metrics_workers import WorkerMetrics
 
 _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 _NAME = re.compile(r"\b(?:qboxrelay|process|python)_[a-z_]+\b")
@@ -38,6 +39,7 @@ def every_metric() -> CollectorRegistry:
         SpoolMetrics,
         HealthMetrics,
         PauseMetrics,
+        WorkerMetrics,
     ):
         metrics(registry)
     DispatchMetrics(registry, window=1)

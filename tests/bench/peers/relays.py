@@ -20,6 +20,7 @@ from tests.support.postfix import postfix, sbin
 from tests.support.processes import HOST, Relay, free_port, wait_until
 
 HERE = Path(__file__).parent
+WITH_WORKERS = "qboxrelay, workers = 2"
 Delivered = Callable[[], int]
 
 
@@ -88,14 +89,23 @@ def _last_count(log: Path) -> int:
     return int(counters[-1].split()[0]) if len(counters) > 1 else 0
 
 
+def qboxrelay(folder: Path) -> AbstractContextManager[Running]:
+    return _qboxrelay(folder)
+
+
+def qboxrelay_workers(folder: Path) -> AbstractContextManager[Running]:
+    """Two processes that take mail, and one that keeps it and sends it."""
+    return _qboxrelay(folder, relay="workers = 2")
+
+
 @contextmanager
-def qboxrelay(folder: Path) -> Iterator[Running]:
+def _qboxrelay(folder: Path, relay: str = "") -> Iterator[Running]:
     with http_sink() as (url, delivered):
-        relay = Relay(folder, url, extra='[spool]\nmin_free_bytes = "100MB"').start()
+        process = Relay(folder, url, relay=relay, extra='[spool]\nmin_free_bytes = "100MB"').start()
         try:
-            yield Running(relay.smtp_port, _tree(relay.pid()), delivered)
+            yield Running(process.smtp_port, _tree(process.pid()), delivered)
         finally:
-            relay.close()
+            process.close()
 
 
 @contextmanager
@@ -168,7 +178,7 @@ Start = Callable[[Path], AbstractContextManager[Running]]
 
 def available() -> tuple[dict[str, Start], dict[str, str]]:
     """The relays that can run here, and why the others cannot."""
-    found: dict[str, Start] = {"qboxrelay": qboxrelay}
+    found: dict[str, Start] = {"qboxrelay": qboxrelay, WITH_WORKERS: qboxrelay_workers}
     missing: dict[str, str] = {}
     if sbin("postfix") and sbin("smtp-sink") and os.geteuid() == 0:
         found["Postfix"] = postfix_relay

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench.peers.relays import Running, available
+from tests.bench.peers.relays import WITH_WORKERS, Running, available
 from tests.support.postfix import sbin
 from tests.support.processes import HOST, wait_until
 
@@ -150,7 +150,7 @@ def main() -> None:
     arguments = parser.parse_args()
     relays, missing = available()
     if arguments.only is not None:
-        relays = {name: relay for name, relay in relays.items() if name in {OURS, *arguments.only}}
+        relays = {name: relay for name, relay in relays.items() if name in {OURS, WITH_WORKERS, *arguments.only}}
     found: Found = defaultdict(dict)
     replies: Replies = defaultdict(list)
     for number in range(arguments.rounds):
@@ -187,7 +187,7 @@ def report(names: Sequence[str], found: Found, replies: Replies, missing: dict[s
     for load in LOADS:
         for name in names:
             if runs := found.get((load.name, name)):
-                print(row(load.name, name, runs, found[load.name, OURS]))
+                print(row(load.name, name, runs, found))
     print("\n| relay | reply to DATA, median | 99 of 100 within |\n|---|---|---|")
     for name, times in replies.items():
         middle, most = (statistics.median(one[n] for one in times) * 1000 for n in (0, 1))
@@ -195,15 +195,23 @@ def report(names: Sequence[str], found: Found, replies: Replies, missing: dict[s
     print("".join(f"\n{name} is missing: {why}" for name, why in missing.items()))
 
 
-def row(load: str, name: str, runs: dict[int, Figures], own: dict[int, Figures]) -> str:
-    """Ratios are of runs of the same round: the machine may have been another one in the next."""
+def row(load: str, name: str, runs: dict[int, Figures], found: Found) -> str:
+    """What qboxrelay delivers beside the others, and beside Postfix with so many processes."""
     accepted, delivered, cpu, memory = (
         statistics.median(getattr(run, field) for run in runs.values())
         for field in ("accepted", "delivered", "cpu", "memory")
     )
-    ratios = [own[number].delivered / run.delivered for number, run in runs.items() if number in own]
-    times = f"{statistics.median(ratios):.1f} times as many" if ratios and name != OURS else ""
+    if name == WITH_WORKERS:
+        times = ratio(runs, found.get((load, "Postfix"), {}), "Postfix's")
+    else:
+        times = ratio(found[load, OURS], runs, "as many") if name != OURS else ""
     return f"| {load} | {name} | {accepted:.0f} | {delivered:.0f} | {times} | {cpu:.2f} | {memory / 1e6:.0f} |"
+
+
+def ratio(ours: dict[int, Figures], theirs: dict[int, Figures], words: str) -> str:
+    """Of runs of the same round: the machine may have been another one in the next."""
+    ratios = [run.delivered / theirs[number].delivered for number, run in ours.items() if number in theirs]
+    return f"{statistics.median(ratios):.1f} times {words}" if ratios else ""
 
 
 def versions() -> list[str]:

@@ -15,7 +15,7 @@ EVERY_CALL = bool(os.environ.get("TESTS_EVERY_CALL"))
 PAGE = 16384
 MAILS = 60
 DOWN = {"action": "status", "status": 503}
-SLOW = '[delivery]\nretry_schedule = ["1s"]'
+SLOW = '[delivery]\nretry_schedule = ["1s"]\nbreaker_pause = "1s"'
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.support.processes import Relay, Sandbox, wait_until
 from tests.support.schemas import NEWEST, back_to_schema, set_schema
 
 StartRelay = Callable[..., Relay]
-QUICK = '[delivery]\nretry_schedule = ["1s"]\nlease = "20s"\nrequest_deadline = "5s"\nconnect_timeout = "2s"'
+QUICK = '[delivery]\nretry_schedule = ["1s"]\nlease = "20s"\nrequest_deadline = "5s"\nconnect_timeout = "2s"\nbreaker_pause = "1s"'
 DOWN = {"action": "status", "status": 503}
 
 
@@ -37,7 +37,7 @@ def applications(relay: Relay, clients: Clients, prefix: str) -> Iterator[None]:
     finally:
         enough.set()
         for thread in threads:
-            thread.join(60)
+            thread.join(200)
 
 
 def more_is_taken(clients: Clients, number: int = 20) -> None:

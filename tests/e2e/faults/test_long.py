@@ -49,7 +49,7 @@ def others(relay: Relay) -> Iterator[Clients]:
         yield clients
     finally:
         enough.set()
-        thread.join(60)
+        thread.join(120)
 
 
 class Memory:
@@ -88,7 +88,7 @@ def test_thirty_megabytes_from_fifty_clients(start_relay: Callable[..., Relay], 
     def send(number: int) -> None:
         token, mail = f"large-{number}", attachment(f"large-{number}", 30 * MEGABYTE)
         try:
-            with smtplib.SMTP(HOST, relay.smtp_port, timeout=60) as client:
+            with smtplib.SMTP(HOST, relay.smtp_port, timeout=150) as client:
                 client.sendmail(*ENVELOPE, mail)
             large.note(token, 250)
         except smtplib.SMTPResponseException as refused:
@@ -102,7 +102,7 @@ def test_thirty_megabytes_from_fifty_clients(start_relay: Callable[..., Relay], 
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(100)
+            thread.join(200)
     drained(relay)
     send(CLIENTS)
     drained(relay)

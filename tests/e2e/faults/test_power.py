@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.ledger import Clients
-from tests.support.processes import Relay
+from tests.support.processes import Relay, wait_until
 
 MAILS = 40
 CALLS = "trace=pwrite64,fdatasync,fsync,ftruncate,write,writev,sendto"
@@ -110,9 +110,11 @@ def test_what_was_answered_is_on_the_disk(start_relay: Callable[..., Relay], tmp
     relay.start(prefix=["strace", "-f", "-qq", "-yy", "-x", "-s", "1000000", "-o", str(trace), "-e", CALLS])
     clients = Clients()
     for thread in clients.load(relay.smtp_port, "power", clients=4, mails_each=MAILS // 4):
-        thread.join(60)
-    relay.kill()
+        thread.join(120)
     assert len(clients.acked) == MAILS
+    # A client has its reply a moment before strace has written of it.
+    wait_until(lambda: len(REPLY.findall(trace.read_text("latin-1"))) == MAILS, what="strace has written of each reply")
+    relay.kill()
 
     disk, promised, chance = Disk(), set[str](), random.Random(1)
     states = 0

@@ -23,7 +23,8 @@ SEED = int(os.environ.get("TESTS_SOAK_SEED", "20261121"))
 ROUND_SECONDS = 15.0
 """After each the promises are judged."""
 
-SETTINGS = '[delivery]\nretry_schedule = ["1s"]\nrequest_deadline = "3s"\nconnect_timeout = "1s"\nlease = "15s"'
+# A deadline that no busy machine misses: what it cuts off may have arrived, and nobody counted it as doubtful.
+SETTINGS = '[delivery]\nretry_schedule = ["1s"]\nrequest_deadline = "10s"\nconnect_timeout = "5s"\nlease = "30s"\nbreaker_pause = "1s"'
 
 CLEAN: list[dict[str, Any]] = [
     {"action": "status", "status": 503, "share": 0.5},
@@ -81,7 +82,8 @@ class Fate:
         self._relay.start()
 
 
-@pytest.mark.timeout(2 * SECONDS + 300)
+@pytest.mark.slow
+@pytest.mark.timeout(3 * SECONDS + 600)
 @pytest.mark.parametrize("seed", [SEED])
 def test_soak(seed: int, start_relay: Callable[..., Relay], qboxmail: Sandbox) -> None:
     """Accepted is delivered, once, but where nobody could know; refused is not delivered; nothing is forgotten."""
@@ -96,7 +98,7 @@ def test_soak(seed: int, start_relay: Callable[..., Relay], qboxmail: Sandbox) -
             while time.monotonic() < ends:
                 fate.strike()
         qboxmail.faults()
-        drained(relay, 120)
+        drained(relay, 300)
         judge(relay, qboxmail, clients, may_repeat=fate.doubtful)
         taken += len(clients.acked)
         # The sandbox remembers the newest ten thousand. What comes again later is seen in the next round as mail that nobody sent.
@@ -125,4 +127,4 @@ def applications(relay: Relay, clients: Clients, seed: int, prefix: str) -> Iter
     finally:
         over.set()
         for one in threads:
-            one.join(60)
+            one.join(300)
