@@ -109,7 +109,7 @@ async def test_space_inside_the_file_counts_as_free(small_disk: Path) -> None:
 def test_a_file_that_may_not_grow_refuses_and_recovers(tmp_path: Path) -> None:
     """A quota or a limit: the write fails, the process lives, the spool works on when it is lifted."""
     lines = run_child(tmp_path, "put:a", "limit:400000", "large:b", "limit:", "large:c", "count")
-    assert lines[3].startswith(("large:b SpoolError", "large:b SpoolFull"))
+    assert lines[3].startswith(("large:b SpoolCommitFailed", "large:b SpoolError", "large:b SpoolFull"))
     assert lines[5:] == ["large:c None", "count 2"]
 
 
@@ -129,7 +129,7 @@ async def test_what_was_refused_does_not_come_back_after_a_crash(tmp_path: Path)
     """The commit whose fsync failed stands whole in the log. Its client was told to try again: it must not be sent as well."""
     lines = run_child(tmp_path, "put:a", _inject("fdatasync", "EIO"), "put:b", "die")
     _require_attached(lines)
-    assert lines[3].startswith("put:b SpoolError")
+    assert lines[3].startswith("put:b SpoolCommitFailed")
     async with SqliteSpools(tmp_path).open() as spool:
         assert names(await claim(spool)) == ["a"]
 
