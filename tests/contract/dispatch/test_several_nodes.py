@@ -139,9 +139,9 @@ async def test_what_one_node_heard_holds_for_all(step: Step, condition: str, tmp
 async def test_success_of_one_probe_resumes_all(tmp_path: Path) -> None:
     """The pause ends, one small request finds out that it is over, and all nodes go on."""
     async with ScriptedApi(Step(status=401)) as api:
-        async with Nodes(tmp_path).two(account(api.base_url), settings=patient(account_pause="300ms")) as (one, two):
+        async with Nodes(tmp_path).two(account(api.base_url), settings=patient(account_pause="5s")) as (one, two):
             await one.spool.put(mails("a"))
-            await one.relay.requests(api, 1)
+            await until(all_are("configuration", one, two))
             await one.spool.put(mails("b", "c"))
             await two.spool.put(mails("d"))
             await two.relay.finished()
