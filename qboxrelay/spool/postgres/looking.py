@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from qboxrelay.model.submission import State
+from qboxrelay.spool.overdue import PAGE, PAGES, Overdue
 from qboxrelay.spool.port import AccountDepth, Depth
 from qboxrelay.spool.postgres.connecting import Connection
 from qboxrelay.spool.postgres.usage import WAITING
@@ -20,7 +21,6 @@ Counts = Mapping[Key, tuple[int, int]]
 
 _LOOKS = (100, 10_000)
 """Rows from which the oldest of each account are found: nearly always the first few hold all of them."""
-_PAGE, _PAGES = 1000, 200
 
 
 async def counts(sql: Sql, connection: Connection) -> Counts:
@@ -77,22 +77,12 @@ async def overdue(
     """Keys of the account's queued submissions that were received before, as many as `most` messages and bytes hold. Keys are in order of
     arrival: behind a page without any that old, of whatever account, there is none worth looking for.
     """
-    before, after, size = to_ms(received_before), 0, 0
-    found: list[int] = []
-    for _ in range(_PAGES):
-        cursor = await connection.execute(sql["overdue"], {"after": after, "limit": _PAGE})
-        rows = await cursor.fetchall()
-        old = [row for row in rows if row["received_at"] < before]
-        for row in old:
-            if row["account"] == account:
-                size += row["payload_bytes"] + 1
-                if len(found) == most[0] or (found and size > most[1]):
-                    return found
-                found.append(row["key"])
-        if not old:
+    found = Overdue(account, received_before, most)
+    for _ in range(PAGES):
+        cursor = await connection.execute(sql["overdue"], {"after": found.after, "limit": PAGE})
+        if not found.look(await cursor.fetchall()):
             break
-        after = rows[-1]["key"]
-    return found
+    return found.keys
 
 
 async def work_for(

@@ -7,11 +7,10 @@ import sqlite3
 from datetime import datetime, timedelta
 
 from qboxrelay.model.submission import State
+from qboxrelay.spool.overdue import PAGE, PAGES, Overdue
 from qboxrelay.spool.port import Pause, Record
 from qboxrelay.spool.rows import pause_of, record_of
 from qboxrelay.spool.times import from_ms, to_ms
-
-_PAGE, _PAGES = 1000, 200
 
 
 def find(sql: dict[str, str], connection: sqlite3.Connection, id_: str) -> list[Record]:
@@ -54,18 +53,8 @@ def overdue(
     """
     if paused(sql, connection, account):
         return []
-    before, after, size = to_ms(received_before), 0, 0
-    found: list[int] = []
-    for _ in range(_PAGES):
-        rows = connection.execute(sql["queued_from"], {"after": after, "limit": _PAGE}).fetchall()
-        old = [row for row in rows if row["received_at"] < before]
-        for row in old:
-            if row["account"] == account:
-                size += row["payload_bytes"] + 1
-                if len(found) == most[0] or (found and size > most[1]):
-                    return found
-                found.append(row["key"])
-        if not old:
+    found = Overdue(account, received_before, most)
+    for _ in range(PAGES):
+        if not found.look(connection.execute(sql["queued_from"], {"after": found.after, "limit": PAGE}).fetchall()):
             break
-        after = rows[-1]["key"]
-    return found
+    return found.keys
