@@ -5,9 +5,9 @@ an expected refusal, a permanent code for a fault of ours, the event loop held b
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Protocol
 
 import structlog
@@ -95,34 +95,38 @@ class Intake:
         except SpoolError as error:
             reply = Reply(451, "4.3.0", "The relay cannot store mail now, try again later")
             return self._refused(envelope, reply, "spool_error", detail=str(error))
-        return await self._verdict(envelope, decision) or _queued(envelope)
+        confirmed_as = await self._verdict(envelope, decision, envelope.confirm) if envelope.confirm else None
+        return confirmed_as or _queued(envelope)
 
     async def _take(self, envelope: Envelope, content: bytes) -> Decision:
         """From the return on the mail is safe. Large messages are few at a time: beside the content there is its JSON now."""
         since = self._metrics.now()
-        async with contextlib.nullcontext() if len(content) <= _INLINE_BYTES else self._large:
-            decision = await self._decide(envelope, content)
-            self._metrics.mapped(since)
-            with self._tracing.receiving(envelope, decision.traceparent, decision.account) as span:
-                if self._sender_domains is not None:
-                    state = await self._sender_domains.require(decision.from_domain, decision.account)
-                    decision = decision.with_domain_state(state)
-                if envelope.confirm is not None:
-                    self._confirmations.expect(_ids(decision))
-                try:
-                    await self._spool.put(span.marked(decision.submissions))
-                except BaseException:
-                    self._confirmations.forget(_ids(decision))
-                    raise
+        if len(content) <= _INLINE_BYTES:
+            return await self._store(envelope, content, since)
+        async with self._large:
+            return await self._store(envelope, content, since)
+
+    async def _store(self, envelope: Envelope, content: bytes, since: float) -> Decision:
+        decision = await self._decide(envelope, content)
+        self._metrics.mapped(since)
+        with self._tracing.receiving(envelope, decision.traceparent, decision.account) as span:
+            if self._sender_domains is not None:
+                state = await self._sender_domains.require(decision.from_domain, decision.account)
+                decision = decision.with_domain_state(state)
+            if envelope.confirm is not None:
+                self._confirmations.expect(_ids(decision))
+            try:
+                await self._spool.put(span.marked(decision.submissions))
+            except BaseException:
+                self._confirmations.forget(_ids(decision))
+                raise
         self._accepted(envelope, content, decision, since, span.trace)
         return decision
 
-    async def _verdict(self, envelope: Envelope, decision: Decision) -> Reply | None:
-        """The API's own answer, where the client waits for it and it comes in time."""
-        if envelope.confirm is None:
-            return None
+    async def _verdict(self, envelope: Envelope, decision: Decision, within: timedelta) -> Reply | None:
+        """The API's own answer to a client that waits for it, if it comes in time."""
         try:
-            verdicts = await self._confirmations.wait(_ids(decision), envelope.confirm)
+            verdicts = await self._confirmations.wait(_ids(decision), within)
         finally:
             self._confirmations.forget(_ids(decision))
         reply = confirmed(envelope.transaction_id, verdicts) if verdicts else None

@@ -8,7 +8,6 @@ from the received bytes into that shared piece, a slice at a time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from qboxrelay.intake.payload import own_half, shared_half
 from qboxrelay.intake.recipients import Audience, place, split
@@ -16,6 +15,7 @@ from qboxrelay.model.address import Address, Mailbox, domain_key
 from qboxrelay.model.ids import submission_id
 from qboxrelay.model.message import Loss, Message
 from qboxrelay.model.reply import Refusal, Reply
+from qboxrelay.model.value import value
 from qboxrelay.settings.schema.mapping import MappingSettings
 
 _NO_SENDER = Reply(
@@ -27,7 +27,7 @@ _OPAQUE = Reply(554, "5.6.0", "Message refused: encrypted or opaque-signed mail 
 _NOBODY = Reply(554, "5.5.1", "No valid recipients")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Draft:
     """One submission. Its JSON object begins with what is its own; `rest` is one value for all drafts of a transaction."""
 
@@ -46,7 +46,7 @@ class Draft:
         return len(self.own) + len(self.rest)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Composed:
     """What one transaction becomes. `from_address` is whom the mail will say it is from."""
 

@@ -4,7 +4,7 @@ In: an envelope, the bytes, the rules. Out: `Decision` with the submissions to s
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from qboxrelay.intake.compose import Draft, author_of, compose, named_author
 from qboxrelay.mime.parse import parse
@@ -13,6 +13,7 @@ from qboxrelay.model.envelope import Envelope, Notify, Recipient
 from qboxrelay.model.message import Loss, Message
 from qboxrelay.model.reply import Refusal, Reply
 from qboxrelay.model.submission import Submission
+from qboxrelay.model.value import value
 from qboxrelay.policy.accounts import AccountRules
 from qboxrelay.policy.loops import require_straight
 from qboxrelay.policy.priority import PRIORITIES, priority_of
@@ -30,7 +31,7 @@ _MAX_TRANSACTION_BYTES = 256_000_000
 _TOO_MUCH = Reply(552, "5.3.4", "Message too large for so many blind recipients: send it to fewer of them at a time")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Decision:
     """A message that may enter: through which account, as which submissions, and what of it JSON cannot say."""
 
@@ -89,7 +90,7 @@ class Rules:
             raise Refusal(_TOO_MUCH, rule="transaction_bytes")
         raw = content if self._keep_raw else None
         asking = [recipient for recipient in envelope.recipients if recipient.notify or recipient.orcpt]
-        submissions = tuple(
+        submissions = [
             _submission(
                 envelope,
                 message,
@@ -102,10 +103,10 @@ class Rules:
                 sender_rule=rule.name if rule else "",
             )
             for draft in composed.drafts
-        )
+        ]
         return Decision(
             account.name,
-            submissions,
+            tuple(submissions),
             composed.losses,
             rule.name if rule else None,
             message is not received,
@@ -142,9 +143,9 @@ def _submission(
         payload=draft.payload,
         received_at=envelope.received_at,
         envelope_sender=str(envelope.sender) if envelope.sender is not None else "",
-        recipients=tuple(str(address) for address in draft.recipients),
+        recipients=tuple(map(str, draft.recipients)),
         notify_never=never.issuperset(draft.recipients),
-        dsn=write_asked(envelope.envid, [one for one in asking if one.address in draft.recipients]),
+        dsn=_asked(envelope, draft, asking),
         from_address=from_address,
         subject=message.subject or "",
         message_id_header=message.message_id or "",
@@ -155,3 +156,9 @@ def _submission(
         sender_rule=sender_rule,
         raw=raw,
     )
+
+
+def _asked(envelope: Envelope, draft: Draft, asking: Sequence[Recipient]) -> str:
+    if not asking and envelope.envid is None:
+        return ""
+    return write_asked(envelope.envid, [one for one in asking if one.address in draft.recipients])

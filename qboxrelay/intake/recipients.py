@@ -5,19 +5,19 @@ stands only in the header, a recipient twice, a blind recipient where another on
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, pairwise
 from operator import attrgetter
 
 from qboxrelay.model.address import Address, Mailbox
+from qboxrelay.model.value import value
 
 _Key = tuple[str, str]
 """`Address.exact_key`."""
 _ADDRESS = attrgetter("address")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Audience:
     """The recipients of one submission."""
 
@@ -30,7 +30,7 @@ class Audience:
         return tuple(map(_ADDRESS, (*self.to, *self.cc, *self.bcc)))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Placed:
     """The whole envelope, placed: each recipient in one of the three; `unmailed` stand in the header only."""
 
@@ -40,6 +40,9 @@ class Placed:
 
 def place(recipients: Sequence[Address], to: Sequence[Mailbox], cc: Sequence[Mailbox]) -> Placed:
     """Split the envelope into those who stand in To, those in Cc, and the blind. To wins over Cc; duplicates count once."""
+    if len(recipients) == 1 == len(to) and not cc and recipients[0] == to[0].address:
+        # What nearly every mail of an application is.
+        return Placed(Audience(tuple(to)), 0)
     waiting: dict[_Key, Address] = {}
     for recipient in recipients:
         waiting.setdefault(_keys(recipient.local, recipient.domain)[0], recipient)

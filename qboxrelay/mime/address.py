@@ -8,13 +8,13 @@ The quick reader knows `a@b.c` and `Name <a@b.c>`, separated by commas. Everythi
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 from qboxrelay.mime.address_spec import MAX_ADDRESS
 from qboxrelay.mime.address_tolerant import read_tolerantly
 from qboxrelay.mime.words import decode_words
 from qboxrelay.model.address import Address, Mailbox
+from qboxrelay.model.value import value
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
 _SPEC = rf"({_ATOM}++(?:\.{_ATOM}++)*+)@([A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*+)"
@@ -24,7 +24,7 @@ _PLAIN_NAME = re.compile(r"[\w !#$%&'*+/=?^`{|}~-]+")
 _MAX_REMEMBERED = 200
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AddressList:
     """The mailboxes in order, groups opened; `groups` are the groups' names, `unusable` what could not be read as an address."""
 

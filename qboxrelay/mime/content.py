@@ -5,14 +5,14 @@ asked for; a large attachment stays in the raw bytes until its base64 goes into 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from qboxrelay.mime import quoted_printable, radix64, uuencode
 from qboxrelay.mime.limits import bounded
 from qboxrelay.mime.slices import SLICE, line_slices
+from qboxrelay.model.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Span:
     """`raw[start:end]` under a transfer encoding. `lines`: its line ends are text, so they are sent as CRLF (RFC 2046 §4.1.1)."""
 

@@ -6,10 +6,11 @@ In: text that a parser has already taken apart. Out: `Address` and `Mailbox`. Ne
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 import idna
+
+from qboxrelay.model.value import value
 
 
 @lru_cache(maxsize=4096)
@@ -36,7 +37,7 @@ def is_dns_name(key: str) -> bool:
     return len(key) <= _MAX_NAME and _DNS_NAME.fullmatch(key) is not None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Address:
     """One mailbox address, RFC 5321 §4.1.2; both halves stand as they were written, quotes of the local part included."""
 
@@ -71,7 +72,7 @@ def _unescaped(inner: str) -> Iterator[str]:
         yield next(walk, "") if character == "\\" else character
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Mailbox:
     """An address with the display name that stood beside it (RFC 5322 §3.4); `name` is decoded text, empty when there was none."""
 

@@ -3,14 +3,15 @@
 In: parsed commands. Out: `Envelope`. Never: header fields; they are the message's.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from qboxrelay.model.address import Address
+from qboxrelay.model.value import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Client:
     """Who handed the mail in. `address` is the textual IP address (behind a trusted proxy: the one it names)."""
 
@@ -43,7 +44,7 @@ class Notify(StrEnum):
     DELAY = "DELAY"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Recipient:
     """One accepted RCPT."""
 
@@ -53,7 +54,7 @@ class Recipient:
     orcpt: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Envelope:
     """One mail transaction. `sender` is None for the null sender `<>`; `recipients` hold each mailbox once, in order."""
 

@@ -5,13 +5,13 @@ that could break a header, of NUL and of lone surrogates.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from qboxrelay.model.address import Mailbox
+from qboxrelay.model.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Loss:
     """Something of a mail that the Send API cannot say: `what` is for people, `rule` is one of a closed set of words."""
 
@@ -31,7 +31,7 @@ class Content(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Attachment:
     """One attachment of the Send API. `content_id` is set, without brackets, exactly where the API shall show it inline."""
 
@@ -45,7 +45,7 @@ class Attachment:
         return "attachment" if self.content_id is None else "inline"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Message:
     """A mail as its reader would see it. `headers` are the fields that no other member holds, in order, names as written."""
 

@@ -4,11 +4,12 @@ In: what reading the API's answer found. Out: frozen values to be matched exhaus
 `Deferred` or `Unknown`, so that a status nobody foresaw cannot destroy mail.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 
+from qboxrelay.model.value import value
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@value(frozen=True, slots=True, kw_only=True)
 class Accepted:
     """The API queued it (202). `message_id` and `submitted_at` are None when entries could not be matched to submissions."""
 
@@ -19,7 +20,7 @@ class Accepted:
     """The suppression pre-check as the API gave it, as JSON text; an estimate, not a delivery result."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Refused:
     """The API will never take it. `status` is the HTTP status or the entry's error_code; `error` the API's slug; `text` its words."""
 
@@ -29,7 +30,7 @@ class Refused:
     request_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Deferred:
     """Not accepted now, try again. `counted` is False where the mail is not to blame: rate, quota, token."""
 
@@ -43,7 +44,7 @@ class Deferred:
     retry_after: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Unknown:
     """The body went out and no readable answer came: the API may or may not have it."""
 

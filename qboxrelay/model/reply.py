@@ -5,15 +5,16 @@ are taken out here, so that nothing a client sent can become a line of its own.
 """
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
+
+from qboxrelay.model.value import value
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _MAX_TEXT = 480
 """RFC 5321 §4.5.3.1.5 allows 512 octets for a reply line, code and line end included."""
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Reply:
     """One reply: `code` as in RFC 5321 §4.2, `enhanced` as in RFC 3463 (`x.y.z`), `text` that says what to do."""
 

@@ -4,9 +4,10 @@ In: what intake composed. Out: `Submission` (to be stored), `Claimed` (taken for
 finished JSON, and the dispatcher only joins payloads.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from qboxrelay.model.value import value
 
 
 class State(StrEnum):
@@ -33,7 +34,7 @@ class NoticeKind(StrEnum):
     """It failed for good, or was given up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Submission:
     """What intake hands to the spool. Addresses are text here: nothing behind the spool takes them apart again."""
 
@@ -72,7 +73,7 @@ class Submission:
     """W3C Trace Context of the span that took the mail in; empty where it is not traced."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Claimed:
     """A submission leased for one attempt. `key` is the spool's own number; `attempt` counts from 1 over all tries."""
 
@@ -99,7 +100,7 @@ class Claimed:
     """See `Submission`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Submissions that travel in one POST, leased together. `lease` is the fencing token: only its owner may record."""
 

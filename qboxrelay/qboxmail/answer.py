@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from qboxrelay.model.outcome import Deferred, Outcome, Refused, Unknown
+from qboxrelay.model.value import value
 from qboxrelay.qboxmail.entries import match_entries
 
 _QUOTA = re.compile(r"quota|credit|prepaid|daily|monthly|yearly|plan\b", re.IGNORECASE)
@@ -48,7 +49,7 @@ class Effect(StrEnum):
     """The API or the way to it is not well: the breaker counts it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What came back: `status` and headers (lower-case names), the body up to a limit, and how long it took."""
 
@@ -59,7 +60,7 @@ class Answer:
     answer_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """`outcomes` has one for each submission, in their order."""
 

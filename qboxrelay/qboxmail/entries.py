@@ -13,13 +13,14 @@ the documentation does not say that entries come in the order of the request, so
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import getaddresses
 from typing import Any
 
 import orjson
 
 from qboxrelay.model.outcome import Accepted, Deferred, Outcome, Refused, Unknown
+from qboxrelay.model.value import value
 
 _PLAIN = re.compile(r"[^\s<>()\[\],;:\\\"@]+@[A-Za-z0-9.-]+")
 """An address without a name or anything else to take apart: nearly all of them."""
@@ -45,7 +46,7 @@ def match_entries(
     return _without_shared_ids(outcomes)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Entry:
     fields: dict[str, Any]
     to: frozenset[str]

@@ -6,8 +6,8 @@ CRLF.CRLF: a bare LF or CR before the dot is how mail is smuggled (CVE-2024-2730
 
 import asyncio
 import re
-from dataclasses import dataclass
 
+from qboxrelay.model.value import value
 from qboxrelay.smtp.lines import LineEnds
 
 _REMARKABLE = re.compile(rb"\n(?:\.|(?<!\r\n))")
@@ -39,7 +39,7 @@ def add_piece(parts: Pieces, piece: bytes) -> None:
         parts.append(piece)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Content:
     """A content, and what its lines looked like."""
 

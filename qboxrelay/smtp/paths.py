@@ -7,9 +7,9 @@ Kindness: a blank behind the colon, missing angle brackets, a source route (igno
 """
 
 import re
-from dataclasses import dataclass
 
 from qboxrelay.model.address import Address, domain_key
+from qboxrelay.model.value import value
 
 _ARGUMENT = re.compile(
     r"\s*:\s*(?:<(?P<path>(?:\"(?:[^\"\\]|\\.)*\"|[^\">])*)>|(?P<bare>[^\s<>]+))\s*(?P<rest>.*)\Z", re.DOTALL
@@ -31,7 +31,7 @@ class PathError(ValueError):
     """The argument is not a path; nothing of it may be echoed."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Path:
     """`address` is None for the null path `<>`; parameter names are in upper case."""
 

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from qboxrelay.model.submission import Batch, NoticeKind, State, Submission
+from qboxrelay.model.value import value
 
 
 class SpoolError(Exception):
@@ -54,7 +55,7 @@ class SpoolDamaged(SpoolError):  # noqa: N818 - a state, not an error of ours
     """The store itself is broken: nothing it says or takes can be trusted until a new start has rescued what can be read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class RequestResult:
     """What is known of one POST, for the trail."""
 
@@ -67,7 +68,7 @@ class RequestResult:
     answer_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Result:
     """What becomes of one claimed submission. `outcome` is a word for the attempt's record: accepted, refused, deferred, unknown."""
 

@@ -68,7 +68,7 @@ def configure(
     structlog.configure(
         processors=[pipeline],
         # The pipeline looks at the level: loggers that have been used keep their class, and a reload may change the level.
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+        wrapper_class=_Logger,
         logger_factory=lines if found is None else _Entries(found, lines),
         cache_logger_on_first_use=True,
     )
@@ -149,6 +149,35 @@ class _Pipeline:
         return dict(structlog.processors.format_exc_info(None, fields["level"], fields))
 
 
+class _Logger(structlog.BoundLoggerBase):
+    """What `structlog.get_logger()` gives. structlog's own pack the fields of an event four times on their way, and some lines are one a mail."""
+
+    def _say(self, method: str, event: str, fields: dict[str, Any]) -> None:
+        entry: Any = {**self._context, **fields, "event": event}
+        try:
+            for process in self._processors:
+                entry = process(self._logger, method, entry)
+        except structlog.DropEvent:
+            return
+        lines, _ = entry
+        self._logger.msg(*lines)
+
+    def debug(self, event: str, **fields: Any) -> None:
+        self._say("debug", event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        self._say("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self._say("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        self._say("error", event, fields)
+
+    def exception(self, event: str, **fields: Any) -> None:
+        self._say("exception", event, {"exc_info": True, **fields})
+
+
 class _Entry:
     """One event for the journal. `line` says the same where the journal takes nothing."""
 
@@ -177,8 +206,6 @@ class _Entries:
             except OSError:
                 self._lines.msg(entry.line())
 
-    debug = info = warning = error = critical = exception = fatal = msg
-
 
 class _Lines:
     """The logger under structlog's: writes a line, at once and whole, and loses it where the stream is gone."""
@@ -198,8 +225,6 @@ class _Lines:
                 self._write(octets)
         except (OSError, ValueError):
             return  # A full disk or a closed pipe is no reason to stop the mail.
-
-    debug = info = warning = error = critical = exception = fatal = msg
 
     def _write(self, octets: bytes) -> None:
         # Past the stream's buffer: what it could not write it would keep, try again with every line and at the exit.
