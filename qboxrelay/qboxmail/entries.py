@@ -77,6 +77,9 @@ def _places(recipients: Sequence[frozenset[str]]) -> dict[str, set[int]]:
 def _named(entry: _Entry, places: dict[str, set[int]]) -> set[int]:
     """The submissions that have all the recipients that the entry names; none when it names none."""
     sets = [places.get(address, set()) for address in entry.to]
+    if len(sets) == 1:
+        # Not copied: everything may go to one address, and each entry would copy the whole request.
+        return sets[0]
     return set.intersection(*sets) if sets else set()
 
 

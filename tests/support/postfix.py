@@ -6,11 +6,11 @@ In: a folder and ports. Out: a started instance. Never: the machine's own Postfi
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.processes import HOST
+from tests.support.processes import HOST, wait_until
 
 IN_CLEAR = f"relayhost = [{HOST}]:%s\nsmtp_tls_security_level = none"
 
@@ -21,11 +21,11 @@ def sbin(program: str) -> str | None:
 
 @contextmanager
 def postfix(
-    directory: Path, port: int, *, listen: int | None = None, client: str = IN_CLEAR
+    directory: Path, port: int, *, listen: int | None = None, client: str = IN_CLEAR, prefix: Sequence[str] = ()
 ) -> Iterator[dict[str, str]]:
     """A Postfix of its own that hands everything to the port, and takes mail on another one; the environment that its commands need.
 
-    `client` is what main.cf says about that, `%s` being the port.
+    `client` is what main.cf says about that, `%s` being the port; it is started behind the words `prefix`.
     """
     config, queue, data = (directory / name for name in ("etc", "queue", "data"))
     for folder in (config, queue, data):
@@ -73,11 +73,20 @@ scache unix - - n - 1 scache
         + (f"{HOST}:{listen} inet n - n - 250 smtpd\n" if listen is not None else "")
     )
     environment = {**os.environ, "MAIL_CONFIG": str(config)}
-    started = subprocess.run(
-        [sbin("postfix") or "", "-c", str(config), "start"], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert started.returncode == 0, started.stdout + started.stderr
+    command = [sbin("postfix") or "", "-c", str(config), "start"]
+    if prefix:
+        # It goes on for as long as what it started.
+        subprocess.Popen([*prefix, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        wait_until(lambda: _runs(queue), seconds=60, what="Postfix has started")
+    else:
+        started = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert started.returncode == 0, started.stdout + started.stderr
     try:
         yield environment
     finally:
         subprocess.run([sbin("postfix") or "", "-c", str(config), "stop"], capture_output=True, timeout=60, check=False)
+
+
+def _runs(queue: Path) -> bool:
+    pid = queue / "pid/master.pid"
+    return pid.exists() and pid.read_text().strip().isdigit()

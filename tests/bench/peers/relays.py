@@ -6,9 +6,10 @@ peer slower than its users know it.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,19 @@ from tests.support.postfix import postfix, sbin
 from tests.support.processes import HOST, Relay, free_port, wait_until
 
 HERE = Path(__file__).parent
+FLUSHES = "fsync,fdatasync,sync_file_range"
 WITH_WORKERS = "qboxrelay, workers = 2"
 Delivered = Callable[[], int]
+Prefix = Sequence[str]
+"""Words of a command that starts another one: see `slow_disk`."""
+
+
+def slow_disk(flush_ms: int) -> tuple[str, ...]:
+    """The words before a command that make each flush of its processes take so much longer; all else goes on at its own speed."""
+    if not flush_ms:
+        return ()
+    injected = f"inject={FLUSHES}:delay_exit={flush_ms * 1000}"
+    return ("strace", "-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null", "-e", f"trace={FLUSHES}", "-e", injected)
 
 
 @dataclass(frozen=True)
@@ -41,19 +53,32 @@ def _answers(port: int) -> bool:
 @contextmanager
 def _process(*command: str, port: int, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **(env or {})}
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **(env or {})},
+        start_new_session=True,
     )
     try:
         wait_until(lambda: _answers(port), what=f"{command[-2]} listens")
         yield process
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def _tree(pid: int) -> Callable[[], list[psutil.Process]]:
+    """The process and what it started, but for what only slows its disk."""
     root = psutil.Process(pid)
-    return lambda: [root, *root.children(recursive=True)]
+    return lambda: [one for one in (root, *root.children(recursive=True)) if _name(one) != "strace"]
+
+
+def _name(process: psutil.Process) -> str:
+    """Empty for one that has ended."""
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
 
 
 @contextmanager
@@ -89,19 +114,19 @@ def _last_count(log: Path) -> int:
     return int(counters[-1].split()[0]) if len(counters) > 1 else 0
 
 
-def qboxrelay(folder: Path) -> AbstractContextManager[Running]:
-    return _qboxrelay(folder)
+def qboxrelay(folder: Path, prefix: Prefix = ()) -> AbstractContextManager[Running]:
+    return _qboxrelay(folder, prefix)
 
 
-def qboxrelay_workers(folder: Path) -> AbstractContextManager[Running]:
+def qboxrelay_workers(folder: Path, prefix: Prefix = ()) -> AbstractContextManager[Running]:
     """Two processes that take mail, and one that keeps it and sends it."""
-    return _qboxrelay(folder, relay="workers = 2")
+    return _qboxrelay(folder, prefix, relay="workers = 2")
 
 
 @contextmanager
-def _qboxrelay(folder: Path, relay: str = "") -> Iterator[Running]:
+def _qboxrelay(folder: Path, prefix: Prefix, relay: str = "") -> Iterator[Running]:
     with http_sink() as (url, delivered):
-        process = Relay(folder, url, relay=relay, extra='[spool]\nmin_free_bytes = "100MB"').start()
+        process = Relay(folder, url, relay=relay, extra='[spool]\nmin_free_bytes = "100MB"').start(prefix=prefix)
         try:
             yield Running(process.smtp_port, _tree(process.pid()), delivered)
         finally:
@@ -109,7 +134,7 @@ def _qboxrelay(folder: Path, relay: str = "") -> Iterator[Running]:
 
 
 @contextmanager
-def naive(_folder: Path) -> Iterator[Running]:
+def naive(_folder: Path, _prefix: Prefix) -> Iterator[Running]:
     with http_sink() as (url, delivered):
         port = free_port()
         with _process(
@@ -119,7 +144,7 @@ def naive(_folder: Path) -> Iterator[Running]:
 
 
 @contextmanager
-def nodemailer(_folder: Path) -> Iterator[Running]:
+def nodemailer(_folder: Path, _prefix: Prefix) -> Iterator[Running]:
     modules = {"NODE_PATH": os.environ["TESTS_NODE_MODULES"]}
     with http_sink() as (url, delivered):
         port = free_port()
@@ -128,14 +153,14 @@ def nodemailer(_folder: Path) -> Iterator[Running]:
 
 
 @contextmanager
-def postfix_relay(_folder: Path) -> Iterator[Running]:
+def postfix_relay(_folder: Path, prefix: Prefix) -> Iterator[Running]:
     with ExitStack() as stack:
         place = Path("/tmp") / f"bench-postfix-{os.getpid()}"
         stack.callback(shutil.rmtree, place, ignore_errors=True)
         port = free_port()
         place.mkdir()
         sink, delivered = stack.enter_context(smtp_sink(place))
-        stack.enter_context(postfix(place / "postfix", sink, listen=port))
+        stack.enter_context(postfix(place / "postfix", sink, listen=port, prefix=prefix))
         wait_until(lambda: _answers(port), what="Postfix listens")
         yield Running(port, _postfix_processes(place), delivered)
 
@@ -146,7 +171,7 @@ def _postfix_processes(place: Path) -> Callable[[], list[psutil.Process]]:
 
 
 @contextmanager
-def haraka(folder: Path) -> Iterator[Running]:
+def haraka(folder: Path, prefix: Prefix) -> Iterator[Running]:
     """Haraka with its queue on disk and a process for each core; a plugin lets everybody relay, and names the sink as the next hop."""
     with smtp_sink(folder) as (sink, delivered):
         port, program = free_port(), Path(os.environ["TESTS_HARAKA"])
@@ -162,7 +187,7 @@ def haraka(folder: Path) -> Iterator[Running]:
         for name, content in files.items():
             (folder / "haraka" / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / "haraka" / name).write_text(content)
-        with _process(str(program), "-c", str(folder / "haraka"), port=port) as process:
+        with _process(*prefix, str(program), "-c", str(folder / "haraka"), port=port) as process:
             yield Running(port, _tree(process.pid), delivered)
 
 
@@ -173,7 +198,7 @@ exports.hook_get_mx = (next) => next(OK, { exchange: "%(host)s", port: %(port)d,
 """
 
 
-Start = Callable[[Path], AbstractContextManager[Running]]
+Start = Callable[[Path, Prefix], AbstractContextManager[Running]]
 
 
 def available() -> tuple[dict[str, Start], dict[str, str]]:

@@ -5,7 +5,7 @@ In: POSTs of `{"messages": […]}`, or of one message. Out: 202 with an entry fo
 
 import asyncio
 import sys
-from typing import cast
+from typing import Any, cast
 
 import orjson
 import uvloop
@@ -42,13 +42,21 @@ class Sink(asyncio.Protocol):
         else:
             messages = orjson.loads(body).get("messages", [{}])
             Sink.count += len(messages)
-            entries = [{"error_code": 0, "message_id": f"{Sink.count}-{n}@sink"} for n in range(len(messages))]
+            entries = [_entry(message, f"{Sink.count}-{n}@sink") for n, message in enumerate(messages)]
             content = orjson.dumps({"error_code": 0, "message": "OK", "request_id": "r", "messages": entries})
         status = b"200 OK" if head.startswith(b"get") else b"202 Accepted"
         self._transport.write(
             b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
             % (status, len(content), content)
         )
+
+
+def _entry(message: dict[str, Any], message_id: str) -> dict[str, Any]:
+    """As the published example has it: one address of the message, as text."""
+    to = message.get("to", "")
+    first = to[0] if isinstance(to, list) else to
+    address = first["address"] if isinstance(first, dict) else first
+    return {"error_code": 0, "message_id": message_id, "to": address}
 
 
 async def serve(port: int) -> None:
