@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from uuid import uuid4
 
 from qboxrelay.model.clock import SystemClock
 from qboxrelay.model.ids import new_id
@@ -65,7 +66,8 @@ def submission(payload: bytes, client: str = "ip:192.0.2.1") -> Submission:
         recipients=("someone@example.net",),
         from_address="robot@example.com",
         subject=f"report {next(_numbers)}",
-        message_id_header=f"<{id_}@example.com>",
+        # In no order, as applications choose them.
+        message_id_header=f"<{uuid4()}@example.com>",
         client_address="192.0.2.1",
         client_helo="printer.example.com",
         listener="default",

@@ -17,7 +17,7 @@ _IN_MODIFY = 0x2
 """inotify(7): a file was written to. The database's log is one, whoever writes."""
 _EVENT_BYTES = 65536
 
-SETTLE, AT_MOST = timedelta(seconds=1), timedelta(seconds=15)
+SETTLE, AT_MOST = timedelta(seconds=1), timedelta(minutes=10)
 """How long an operator's act may wait to be taken up, where the system tells of it, and where it does not reach us."""
 
 

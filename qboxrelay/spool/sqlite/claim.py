@@ -38,6 +38,7 @@ class Claimer:
     ) -> tuple[Batch, list[int]] | None:
         """The batch, and the keys of what was leased with it but has no content."""
         self._promote(transaction, account, now)
+        transaction.connection.execute(self._sql["line_up"])
         chosen = self._turns.choose(transaction.connection, account, max_messages, max_bytes)
         return self._take(transaction, account, chosen, now, lease)
 

@@ -18,6 +18,7 @@ from qboxrelay.spool import parcels
 from qboxrelay.spool.parcels import Columns, Kept, Parcel, Part, Survey, Target
 from qboxrelay.spool.sqlite.beside import Beside, require_file
 from qboxrelay.spool.sqlite.content import Content
+from qboxrelay.spool.sqlite.many import Many
 from qboxrelay.spool.sqlite.opening import Opened, open_files
 from qboxrelay.spool.sqlite.record import Recorder
 from qboxrelay.spool.sqlite.transaction import Transaction
@@ -96,7 +97,7 @@ class SqliteParcels:
         try:
             transaction = Transaction(self._connection)
             result = await self._run(lambda: work(transaction))
-            await self._run(lambda: transaction.store_depth(self._sql["add_depth"]))
+            await self._run(lambda: transaction.store_depth(Many(self._sql["add_depth"])))
             await self._execute("COMMIT")
         finally:
             if self._connection.in_transaction:
@@ -151,7 +152,7 @@ def _drop(sql: Sql, transaction: Transaction, part: Part) -> None:
         transaction.connection.execute(sql[name], keys)
     transaction.connection.execute(sql["drop_acts"], {"ids": _json([parcel.row["id"] for parcel in part.parcels])})
     _count(transaction, part.parcels, -1)
-    transaction.store_depth(sql["add_depth"])
+    transaction.store_depth(Many(sql["add_depth"]))
 
 
 def _put(sql: Sql, transaction: Transaction, part: Part) -> int:

@@ -3,25 +3,30 @@
 In: submissions of all transactions of the group. Out: rows, inside the writer's transaction. Never: part of a transaction.
 """
 
+import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
 import orjson
 
 from qboxrelay.model.submission import State, Submission
+from qboxrelay.spool.sqlite.many import Many
 from qboxrelay.spool.sqlite.transaction import Transaction
-from qboxrelay.spool.statements import by_rows, in_parts
 from qboxrelay.spool.times import to_ms
+
+_FRESH_BITS = 10
+"""So many keys, as a power of two, take their places together, unless a claim was quicker; see `0007_fresh.sql`."""
 
 
 class Arrivals:
     """Collects what the calls of a group hand in; `store` writes it with few statements."""
 
     def __init__(self, sql: dict[str, str], *, keep_raw: bool) -> None:
-        self._last_key = sql["last_key"]
-        self._submissions = by_rows(sql["insert_submission"])
-        self._payloads = by_rows(sql["insert_payload"])
+        self._sql = sql
+        self._submissions = Many(sql["insert_submission"])
+        self._payloads = Many(sql["insert_payload"])
         self._keep_raw = keep_raw
+        self._key: int | None = None
 
     def add(self, transaction: Transaction, submissions: Sequence[Submission]) -> None:
         transaction.arrivals.extend(submissions)
@@ -32,18 +37,25 @@ class Arrivals:
     def store(self, transaction: Transaction, now: datetime) -> None:
         if not transaction.arrivals:
             return
-        execute = transaction.connection.execute
-        (key,) = execute(self._last_key).fetchone()
+        connection, arrivals = transaction.connection, transaction.arrivals
+        last = self._last_key_of(connection)
         stored_at = to_ms(now)
-        for part in in_parts(transaction.arrivals):
-            rows: list[object] = []
-            payloads: list[object] = []
-            for submission in part:
-                key += 1
-                rows += (*_row(key, submission), stored_at)
-                payloads += (key, submission.payload, submission.raw if self._keep_raw else None)
-            execute(self._submissions[len(part)], rows)
-            execute(self._payloads[len(part)], payloads)
+        rows = [(*_row(key, one), stored_at) for key, one in enumerate(arrivals, last + 1)]
+        contents = [
+            (key, one.payload, one.raw if self._keep_raw else None) for key, one in enumerate(arrivals, last + 1)
+        ]
+        self._submissions.execute(connection, rows)
+        self._payloads.execute(connection, contents)
+        # Also when this commit fails: a gap harms nobody.
+        self._key = last + len(rows)
+        if self._key >> _FRESH_BITS != last >> _FRESH_BITS:
+            connection.execute(self._sql["line_up"])
+
+    def _last_key_of(self, connection: sqlite3.Connection) -> int:
+        """Asked for once: the spool's lock keeps everybody else from adding submissions."""
+        if self._key is None:
+            (self._key,) = connection.execute(self._sql["last_key"]).fetchone()
+        return self._key
 
 
 def _row(key: int, submission: Submission) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from qboxrelay.spool.port import Handled, Record, SpoolError
 from qboxrelay.spool.queue import AT_ONCE, Act, Content, Done, Overview, Page, Selection, Story
 from qboxrelay.spool.sqlite import acts, reads, stories
 from qboxrelay.spool.sqlite.beside import Beside
+from qboxrelay.spool.sqlite.many import Many
 from qboxrelay.spool.sqlite.transaction import Transaction
 from qboxrelay.spool.statements import load_statements
 from qboxrelay.spool.times import to_ms
@@ -60,7 +61,7 @@ class SqliteQueue:
         def work(connection: sqlite3.Connection) -> list[Done]:
             transaction = Transaction(connection)
             done = acts.act(self._sql, transaction, act, ids, by=by, now=now)
-            transaction.store_depth(self._sql["add_depth"])
+            transaction.store_depth(Many(self._sql["add_depth"]))
             return done
 
         return await self._write(work)

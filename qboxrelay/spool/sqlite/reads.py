@@ -37,7 +37,7 @@ def next_due(
     """When something waits for the account: now, or when its time comes. A time beyond the horizon has come (see `claim`)."""
     if paused(sql, connection, account):
         return None
-    if connection.execute(sql["first_client"], {"account": account}).fetchone():
+    if connection.execute(sql["first_ready"], {"account": account}).fetchone():
         return now
     due = connection.execute(sql["next_due"], {"account": account}).fetchone()[0]
     if due is None:

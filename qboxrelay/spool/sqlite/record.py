@@ -6,15 +6,14 @@ In: results by key. Out: settled rows. Never: a record over a lease that was giv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import chain
 
 import orjson
 
 from qboxrelay.model.submission import Batch, State
 from qboxrelay.spool.port import RequestResult, Result
 from qboxrelay.spool.sqlite.content import Content
+from qboxrelay.spool.sqlite.many import Many
 from qboxrelay.spool.sqlite.transaction import Transaction
-from qboxrelay.spool.statements import by_rows, in_parts
 from qboxrelay.spool.times import to_ms
 
 _FINISHED = {State.SENT, State.FAILED}
@@ -31,7 +30,7 @@ class Recorder:
 
     def __init__(self, sql: dict[str, str], content: Content) -> None:
         self._sql = sql
-        self._settle, self._end_attempts = by_rows(sql["settle"]), by_rows(sql["end_attempt"])
+        self._settle, self._end_attempts = Many(sql["settle"]), Many(sql["end_attempt"])
         self._content = content
 
     def owned(self, transaction: Transaction, request: int, keys: Iterable[int]) -> Owned:
@@ -55,7 +54,7 @@ class Recorder:
         if results and not kept:
             return
         self.end_attempts(transaction, request, answer, kept, owned, now)
-        _execute(transaction, self._settle, [_settled(result, now) for result in kept])
+        self._settle.execute(transaction.connection, [_settled(result, now) for result in kept])
         if wanted := [{"key": r.key, "notice": r.notice, "tell": r.tell} for r in kept if r.notice]:
             transaction.connection.executemany(self._sql["want_notice"], wanted)
         self._content.drop(transaction.connection, [result.key for result in kept if result.state is State.SENT])
@@ -93,7 +92,7 @@ class Recorder:
             },
         )
         ended = [(r.outcome, r.reason, r.text, r.key, owned[r.key][1]) for r in results]
-        _execute(transaction, self._end_attempts, ended)
+        self._end_attempts.execute(connection, ended)
 
     def end_for_split(
         self, transaction: Transaction, request: int, answer: RequestResult, owned: Owned, now: datetime
@@ -149,11 +148,6 @@ class Recorder:
             for claimed in batch.submissions
         ]
         self.record(transaction, batch.account, batch.request_key, answer=_NEVER_SENT, results=results, now=now)
-
-
-def _execute(transaction: Transaction, statements: dict[int, str], rows: Sequence[Row]) -> None:
-    for part in in_parts(rows):
-        transaction.connection.execute(statements[len(part)], list(chain.from_iterable(part)))
 
 
 def _settled(result: Result, now: datetime) -> Row:

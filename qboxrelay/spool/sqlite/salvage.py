@@ -131,7 +131,9 @@ def _sensible(table: str, row: dict[str, Any], types: dict[str, str]) -> bool:
             # What was sent has no content any more, and its original where that is kept.
             return row["payload"] == b"" or isinstance(orjson.loads(row["payload"]), dict)
         if table == "submissions":
-            return row["state"] in _STATES and isinstance(orjson.loads(row["recipients"]), list)
+            # With another mark it would wait for ever.
+            marked = row["ready"] in (0, 1) and row.get("fresh", 0) in (0, 1)
+            return marked and row["state"] in _STATES and isinstance(orjson.loads(row["recipients"]), list)
     except (ValueError, TypeError):
         return False
     return True

@@ -36,6 +36,7 @@ from qboxrelay.spool.sqlite.content import Content
 from qboxrelay.spool.sqlite.damage import mark
 from qboxrelay.spool.sqlite.database import reusable_bytes
 from qboxrelay.spool.sqlite.leases import Leases
+from qboxrelay.spool.sqlite.many import Many
 from qboxrelay.spool.sqlite.oldest import by_account, oldest_queued, oldest_waiting
 from qboxrelay.spool.sqlite.opening import Opened, open_files
 from qboxrelay.spool.sqlite.prune import Pruner
@@ -92,6 +93,7 @@ class SqliteSpool:
         self._leases = Leases()
         self._acts = acts.Followed(sql, connection)
         self._changes = Changes(path.parent, clock)
+        self._add_depth = Many(sql["add_depth"])
         self._usage = Usage(
             connection.execute(sql["depth"]).fetchall(),
             settings=settings,
@@ -330,7 +332,7 @@ class SqliteSpool:
     def committing(self, transaction: Transaction) -> None:
         """Write what arrived, and the change of depth with the rows that changed it."""
         self._arrivals.store(transaction, self._clock.now())
-        transaction.store_depth(self._sql["add_depth"])
+        transaction.store_depth(self._add_depth)
 
     def applied(self, transaction: Transaction) -> None:
         """Follow the commit in memory, in the thread that reads these figures next."""

@@ -99,6 +99,8 @@ def trace(sql: Sql, connection: sqlite3.Connection, text: str, limit: int) -> li
     quoted = orjson.dumps(text.encode(errors="replace").lower().decode()).decode()
     values = {"text": bare, "quoted": quoted, "limit": limit}
     names = [
+        # Before the indexes: what takes its place there meanwhile is found then.
+        "traced_fresh",
         "traced_request",
         "traced_message_id",
         "traced_message_id_header",

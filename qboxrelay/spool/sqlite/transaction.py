@@ -8,6 +8,7 @@ import sqlite3
 from dataclasses import dataclass, field
 
 from qboxrelay.model.submission import State, Submission
+from qboxrelay.spool.sqlite.many import Many
 
 WAITING = frozenset({State.QUEUED, State.SENDING, State.HELD})
 """States that the limits count."""
@@ -34,11 +35,9 @@ class Transaction:
         entry[0] += messages
         entry[1] += size
 
-    def store_depth(self, statement: str) -> None:
+    def store_depth(self, statement: Many) -> None:
         """In the same commit as the rows that changed it."""
-        for (account, state), (messages, size) in self.depth.items():
-            values = {"account": account, "state": state, "messages": messages, "bytes": size}
-            self.connection.execute(statement, values)
+        statement.execute(self.connection, [(*key, *change) for key, change in self.depth.items()])
 
     def move(self, account: str, before: str, after: str, size: int) -> None:
         self.count(account, before, -1, -size)

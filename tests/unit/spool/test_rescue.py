@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from qboxrelay.model.submission import State
 from qboxrelay.spool.port import SpoolError
 from qboxrelay.spool.sqlite import exchange
 from qboxrelay.spool.sqlite.damage import damage_of, mark
@@ -146,6 +147,21 @@ async def test_a_damaged_file_of_an_older_version(schema: int, tmp_path: Path) -
             assert names(await claim(spool)) == ["m1", "m2", "m3"]
     (said,) = [line for line in logs if line["event"] == "spool.rescued"]
     assert (said["submissions"], said["unreadable"]) == (3, 0)
+
+
+@pytest.mark.parametrize("column", ["ready", "fresh"])
+@scenario
+async def test_a_mark_that_means_nothing(column: str, tmp_path: Path) -> None:
+    """A row with it would neither be claimed nor stand out: it is held, as one whose envelope cannot be read."""
+    spools = SqliteSpools(tmp_path)
+    await fill(spools, mails=1)
+    with closing(sqlite3.connect(spools.path)) as connection:
+        connection.execute(f"UPDATE submissions SET {column} = 7")
+        connection.commit()
+    mark(spools.path, "met damage")
+    async with spools.open() as spool:
+        (record,) = await spool.latest()
+        assert (record.state, record.reason) == (State.HELD, "rescued")
 
 
 @scenario

@@ -1,19 +1,21 @@
 -- insert_submission --
+-- A row of NULLs is none; likewise wherever a statement is for many rows.
 INSERT INTO submissions (
   key, id, state, account, client_key, priority, payload_bytes, received_at, envelope_sender, recipients, notify_never,
   is_notice, from_address, subject, message_id_header, client_address, client_helo, client_user, listener,
-  dsn, sender_rule, domain_state, traceparent, stored_at
-) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  dsn, sender_rule, domain_state, traceparent, stored_at, fresh
+) SELECT * FROM (VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)) AS part
+WHERE column1 IS NOT NULL;
 
 -- insert_payload --
-INSERT INTO payloads (key, payload, raw) VALUES (?, ?, ?)
+INSERT INTO payloads (key, payload, raw) SELECT * FROM (VALUES (?, ?, ?)) AS part WHERE column1 IS NOT NULL;
 
 -- last_key --
 SELECT max(coalesce((SELECT max(key) FROM submissions), 0),
            coalesce((SELECT max(submission) FROM acts INDEXED BY acts_deleted WHERE act = 'delete'), 0));
 
 -- add_depth --
-INSERT INTO depth (account, state, messages, bytes) VALUES (:account, :state, :messages, :bytes)
+INSERT INTO depth (account, state, messages, bytes) SELECT * FROM (VALUES (?, ?, ?, ?)) AS part WHERE column1 IS NOT NULL
 ON CONFLICT (account, state) DO UPDATE SET messages = messages + excluded.messages, bytes = bytes + excluded.bytes;
 
 -- depth --
@@ -41,20 +43,24 @@ WHERE state = 'queued' AND ready = 0 AND account = :account;
 -- paused --
 SELECT 1 FROM pauses WHERE account IN ('', :account) LIMIT 1;
 
--- first_client --
-SELECT client_key FROM submissions INDEXED BY submissions_ready
-WHERE state = 'queued' AND ready = 1 AND account = :account ORDER BY client_key LIMIT 1;
+-- line_up --
+-- What came in since takes its place in every order.
+UPDATE submissions SET fresh = 0 WHERE key IN (SELECT key FROM submissions INDEXED BY submissions_fresh WHERE fresh = 1);
+
+-- first_ready --
+SELECT 1 WHERE EXISTS (SELECT 1 FROM submissions INDEXED BY submissions_ready WHERE state = 'queued' AND ready = 1 AND fresh = 0 AND account = :account)
+  OR EXISTS (SELECT 1 FROM submissions INDEXED BY submissions_fresh WHERE fresh = 1 AND account = :account AND state = 'queued' AND ready = 1);
 
 -- clients --
 -- In one statement, by one seek each: every statement gives up Python's lock and must get it back from a busy event loop.
 WITH RECURSIVE client (name) AS (
   SELECT * FROM (
     SELECT client_key FROM submissions INDEXED BY submissions_ready
-    WHERE state = 'queued' AND ready = 1 AND account = :account AND client_key >= :first ORDER BY client_key LIMIT 1) AS one
+    WHERE state = 'queued' AND ready = 1 AND fresh = 0 AND account = :account AND client_key >= :first ORDER BY client_key LIMIT 1) AS one
   UNION ALL
   SELECT (
     SELECT client_key FROM submissions INDEXED BY submissions_ready
-    WHERE state = 'queued' AND ready = 1 AND account = :account AND client_key > client.name ORDER BY client_key LIMIT 1)
+    WHERE state = 'queued' AND ready = 1 AND fresh = 0 AND account = :account AND client_key > client.name ORDER BY client_key LIMIT 1)
   FROM client WHERE client.name IS NOT NULL)
 SELECT name FROM client WHERE name IS NOT NULL LIMIT :limit;
 
@@ -63,13 +69,13 @@ SELECT name FROM client WHERE name IS NOT NULL LIMIT :limit;
 SELECT (
   SELECT json_group_array(json_array(key, payload_bytes, priority)) FROM (
     SELECT key, payload_bytes, priority FROM submissions INDEXED BY submissions_ready
-    WHERE state = 'queued' AND ready = 1 AND account = :account AND client_key = client.value
+    WHERE state = 'queued' AND ready = 1 AND fresh = 0 AND account = :account AND client_key = client.value
     ORDER BY priority DESC, key LIMIT :limit) AS line)
 FROM json_each(:clients) AS client;
 
 -- ready_of_class --
 SELECT key, payload_bytes, priority FROM submissions INDEXED BY submissions_ready
-WHERE state = 'queued' AND ready = 1 AND account = :account AND client_key = :client AND priority BETWEEN :least AND :most
+WHERE state = 'queued' AND ready = 1 AND fresh = 0 AND account = :account AND client_key = :client AND priority BETWEEN :least AND :most
 ORDER BY priority DESC, key LIMIT :limit OFFSET :taken;
 
 -- queued_from --
@@ -304,11 +310,17 @@ WITH RECURSIVE part (number) AS (
   SELECT max(key) >> 12 FROM submissions UNION ALL
   SELECT number - 1 FROM part WHERE number > (SELECT min(key) >> 12 FROM submissions))
 SELECT s.key FROM part CROSS JOIN submissions AS s INDEXED BY submissions_message_id_header
-WHERE s.key >> 12 = part.number AND s.message_id_header IN (:text, '<' || :text || '>') LIMIT :limit;
+WHERE s.key >> 12 = part.number AND s.fresh = 0 AND s.message_id_header IN (:text, '<' || :text || '>') LIMIT :limit;
 
 -- traced_recipient --
 -- The newest first.
-SELECT key FROM submissions INDEXED BY submissions_recipients WHERE instr(lower(recipients), :quoted) > 0
+SELECT key FROM submissions INDEXED BY submissions_recipients WHERE fresh = 0 AND instr(lower(recipients), :quoted) > 0
+ORDER BY key DESC LIMIT :limit;
+
+-- traced_fresh --
+-- By what the two above look for.
+SELECT key FROM submissions INDEXED BY submissions_fresh
+WHERE fresh = 1 AND (message_id_header IN (:text, '<' || :text || '>') OR (instr(:text, '@') AND instr(lower(recipients), :quoted) > 0))
 ORDER BY key DESC LIMIT :limit;
 
 -- records --

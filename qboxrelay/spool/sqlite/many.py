@@ -1,0 +1,45 @@
+"""One statement for many rows.
+
+In: a statement with one row of placeholders behind VALUES; rows. Out: few executions. Never: a value in a statement's text.
+"""
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from itertools import chain
+
+_ROW = re.compile(r"VALUES (\([^()]*\))")
+_MOST_ROWS = 64
+"""Of one execution: a prepared statement takes memory for each place."""
+
+
+class Many:
+    """Each execution gives up Python's lock several times, and must get it back from a busy event loop: so a group's rows go together. A few
+    texts are enough for any number of rows, because those left over in a text are NULL, and the statement passes them by.
+    """
+
+    def __init__(self, statement: str) -> None:
+        self._statement = statement
+        row = _ROW.search(statement)
+        assert row is not None, statement
+        self._row = row[1]
+        self._nothing = (None,) * row[1].count("?")
+        self._texts: dict[int, str] = {}
+
+    def execute(self, connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> None:
+        for start in range(0, len(rows), _MOST_ROWS):
+            part = rows[start : start + _MOST_ROWS]
+            room = room_for(len(part))
+            connection.execute(self._text(room), [*chain.from_iterable(part), *self._nothing * (room - len(part))])
+
+    def _text(self, rows: int) -> str:
+        if rows not in self._texts:
+            values = f"VALUES {', '.join([self._row] * rows)}"
+            self._texts[rows] = _ROW.sub(lambda _: values, self._statement)
+        return self._texts[rows]
+
+
+def room_for(rows: int) -> int:
+    """So many or somewhat more, at most a quarter: the next number of three binary digits and zeros."""
+    step = 1 << max(0, (rows - 1).bit_length() - 3)
+    return -(-rows // step) * step
