@@ -9,13 +9,14 @@ from pathlib import Path
 
 from qboxrelay.memory import left_out
 
-_FOR_TERMINALS = ("rich", "pygments")
-"""structlog and httpx take them along, for tracebacks in colour and a command line of their own: 5 MB."""
+UNUSED = ("rich", "pygments", "greenlet")
+"""structlog and httpx take them along where they are installed, for tracebacks in colour, a command line of their own, and another kind of
+threads: 7 MB."""
 
 
 def run_relay(config: Path) -> int:
     """0 after a stop, 78 when the configuration is wrong, 1 when it cannot start for another reason or stopped by itself."""
-    with left_out(*_FOR_TERMINALS):
+    with left_out(*UNUSED):
         import structlog
 
         from qboxrelay.cli.configuration import load, load_or_explain

@@ -18,9 +18,10 @@ def main(arguments: list[str]) -> None:
     prepare([])
     for number in (*STOP_SIGNALS, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    from qboxrelay.cli.relay import UNUSED
     from qboxrelay.memory import keep_large_apart, left_out
 
-    with left_out("rich", "pygments"):
+    with left_out(*UNUSED):
         from qboxrelay.cli.daemon import quiet_without_descriptors
         from qboxrelay.cli.event_loop import RelayLoop
         from qboxrelay.descriptors import raise_limit

@@ -1,17 +1,16 @@
 """From a validation error to a sentence: what is wrong with a key, and what to write instead.
 
-In: pydantic's error details and the schema. Out: two clauses. Never: the value that was refused.
+In: a mistake and the schema. Out: two clauses. Never: the value that was refused.
 """
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
-
-from pydantic_core import ErrorDetails
 
 from qboxrelay.settings.keys import Key, find, keys_of
 from qboxrelay.settings.toml import to_toml
+from qboxrelay.settings.typed import Mistake
 from qboxrelay.settings.types import Section
 
 Path = tuple[str | int, ...]
@@ -30,8 +29,9 @@ _TYPES = {
     "bool_parsing": "must be true or false, without quotes",
     "tuple_type": "must be a list in square brackets",
     "missing": "is required",
-    "string_too_short": "must not be empty",
+    "size_type": "must be a size with a unit",
 }
+_ANOTHER_TYPE = "is of another type"
 _BOUNDS = {
     "greater_than_equal": ("ge", "must be at least"),
     "greater_than": ("gt", "must be more than"),
@@ -41,23 +41,22 @@ _BOUNDS = {
 _SHOWN_KEYS = 6
 
 
-def complain(error: ErrorDetails, path: Path, root: type[Section]) -> Clauses:
-    """What is wrong at `path`, and what to write instead; the second is empty when the first says it all."""
-    kind, context = error["type"], error.get("ctx", {})
+def complain(mistake: Mistake, root: type[Section]) -> Clauses:
+    """What is wrong, and what to write instead; the second is empty when the first says it all."""
+    kind, path, context = mistake.kind, mistake.place, mistake.context
     key = find(root, path)
     if kind == "extra_forbidden":
-        return unknown(path, error["input"], root)
+        return unknown(path, mistake.input, root)
     if key is not None and key.section is not None and kind in {"model_type", "tuple_type"}:
-        return _wrong_table(key, path, error["input"])
+        return _wrong_table(key, path, mistake.input)
     if kind == "literal_error":
-        return f"must be {_choices(context['expected'])}", _nearest_choice(context["expected"], error["input"])
+        return f"must be {_choices(context['expected'])}", _nearest_choice(context["expected"], mistake.input)
     if kind == "value_error":
-        return _hidden(str(context["error"]), path, error["input"]), ""
+        return _hidden(str(context["error"]), path, mistake.input), ""
     if kind in _BOUNDS:
         name, text = _BOUNDS[kind]
         return f"{text} {to_toml(context[name]).removesuffix('.0')}", ""
-    text = _TYPES.get(kind) or re.sub(r"^(Input|String|Value) ", "", error["msg"])
-    return text, _example(key)
+    return _TYPES.get(kind, _ANOTHER_TYPE), _example(key)
 
 
 def unknown(path: Path, value: Any, root: type[Section]) -> Clauses:
@@ -123,18 +122,3 @@ def _example(key: Key | None) -> str:
         return ""
     shown = key.example if key.example is not None else key.default
     return f"for example {key.name} = {to_toml(shown)}" if shown not in (None, "", ()) else ""
-
-
-def real_path(loc: Path, data: Mapping[str, Any]) -> Path:
-    """The part of an error's location that the data has; pydantic adds names of union members behind it."""
-    path: Path = ()
-    here: Any = data
-    for part in loc:
-        within = (isinstance(here, dict) and isinstance(part, str)) or (
-            isinstance(here, list) and isinstance(part, int)
-        )
-        if not within:
-            return path
-        path = (*path, part)
-        here = here.get(part) if isinstance(here, dict) else here[int(part)]
-    return path

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from pydantic import ValidationError
-
-from qboxrelay.settings.complaint import complain, real_path
+from qboxrelay.settings.complaint import complain
 from qboxrelay.settings.keys import keys_of
 from qboxrelay.settings.problem import Problem, SettingsError
 from qboxrelay.settings.schema import Settings
 from qboxrelay.settings.source import Source
+from qboxrelay.settings.typed import ValidationError
 
 T = TypeVar("T")
 
@@ -65,12 +64,11 @@ class _Partial:
 
 def _wrong(error: ValidationError, data: Mapping[str, Any]) -> frozenset[str]:
     """The sections with errors. With a section that nobody knows, also those that are not written: it may mean any of them."""
-    named = {str(details["loc"][0]) for details in error.errors(include_url=False)}
+    named = {str(mistake.place[0]) for mistake in error.mistakes}
     known = set(keys_of(Settings))
     return frozenset(named if named <= known else named | (known - set(data)))
 
 
 def _translated(error: ValidationError, source: Source) -> Iterator[Problem]:
-    for details in error.errors(include_url=False):
-        path = real_path(details["loc"], source.data)
-        yield source.problem(path, *complain(details, path, Settings))
+    for mistake in error.mistakes:
+        yield source.problem(mistake.place, *complain(mistake, Settings))

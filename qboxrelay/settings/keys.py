@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from pydantic.fields import FieldInfo
-
+from qboxrelay.settings.typed import FieldInfo
+from qboxrelay.settings.typed.docstrings import texts_of
 from qboxrelay.settings.types import Section
 
 
@@ -19,7 +19,7 @@ class Key:
     """One key of a table. `section` is set when it holds a table, or several with `repeated`."""
 
     name: str
-    doc: str
+    of: type[Section]
     required: bool
     default: Any
     """None when required too."""
@@ -31,11 +31,16 @@ class Key:
     choices: tuple[str, ...] = ()
     """The only values there are; empty when that cannot be listed."""
 
+    @property
+    def doc(self) -> str:
+        """Why it is there."""
+        return texts_of(self.of).get(self.name, "")
+
 
 @cache
 def keys_of(section: type[Section]) -> dict[str, Key]:
     """The keys of one table, in the order of the schema."""
-    return {name: _key(name, field) for name, field in section.model_fields.items()}
+    return {name: _key(section, name, field) for name, field in section.model_fields.items()}
 
 
 def find(root: type[Section], path: tuple[str | int, ...]) -> Key | None:
@@ -57,16 +62,16 @@ def dotted(path: tuple[str | int, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
-def _key(name: str, field: FieldInfo) -> Key:
+def _key(of: type[Section], name: str, field: FieldInfo) -> Key:
     members = _members(field.annotation)
     arrays = [member for member in members if typing.get_origin(member) is tuple]
     candidates = [typing.get_args(array)[0] for array in arrays] or members
     section = next((item for item in candidates if isinstance(item, type) and issubclass(item, Section)), None)
     return Key(
         name=name,
-        doc=field.description or "",
+        of=of,
         required=field.is_required(),
-        default=None if field.is_required() else field.get_default(call_default_factory=True, validated_data={}),
+        default=None if field.is_required() else field.default,
         section=section,
         repeated=bool(arrays),
         example=field.examples[0] if field.examples else None,

@@ -9,8 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BeforeValidator
-
+from qboxrelay.settings.typed import BeforeValidator
 from qboxrelay.settings.types import Secret
 
 MAX_MEMORY_KIB = 256 * 1024

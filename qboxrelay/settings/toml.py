@@ -6,8 +6,7 @@ In: a value as the schema holds it. Out: its TOML text, which loads back to the 
 from datetime import timedelta
 from typing import Any
 
-from pydantic import ByteSize
-
+from qboxrelay.settings.typed import ByteSize
 from qboxrelay.settings.types import format_duration
 
 _SIZES = (

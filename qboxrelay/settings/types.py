@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, ValidationInfo, field_validator
+from qboxrelay.settings.typed import BeforeValidator, ByteSize, Model
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|min|[smhdw])", re.IGNORECASE)
@@ -19,23 +19,8 @@ _SIZE = re.compile(r"\s*[0-9]+(?:\.[0-9]+)?\s*(?:[KMGTP]i?)?B?\s*", re.IGNORECAS
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
 
 
-class Section(BaseModel):
+class Section(Model):
     """One table of the configuration: frozen, every key known, a docstring under each field."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        arbitrary_types_allowed=True,
-        hide_input_in_errors=True,
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in {int, float}:
-            raise ValueError("must be a number")
-        return value
 
 
 def parse_duration(value: object) -> timedelta:
@@ -126,7 +111,7 @@ def parse_optional_address(value: object) -> SocketAddress | None:
 
 
 def parse_size(value: object) -> object:
-    """Let through what pydantic's `ByteSize` reads as it is meant: a whole number of bytes or text with a unit."""
+    """Let through what `ByteSize` reads as it is meant: a whole number of bytes or text with a unit."""
     if (type(value) is int and value >= 0) or isinstance(value, ByteSize):
         return value
     if isinstance(value, str) and _SIZE.fullmatch(value):

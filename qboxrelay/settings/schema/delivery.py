@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ByteSize, Field
-
+from qboxrelay.settings.typed import ByteSize, Field
 from qboxrelay.settings.types import Duration, Section, Size, parse_duration
 
 

@@ -4,9 +4,8 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
-
 from qboxrelay.model.sender_domain import DomainState
+from qboxrelay.settings.typed import BeforeValidator, Field
 from qboxrelay.settings.types import Duration, Section, SocketAddress, parse_duration, parse_socket_address
 
 Mode = Literal["accept", "warn", "defer", "reject"]

@@ -1,7 +1,6 @@
 """`[notices]`: who hears of mail that could not be delivered."""
 
-from pydantic import Field
-
+from qboxrelay.settings.typed import Field
 from qboxrelay.settings.types import Duration, Section, parse_duration
 
 

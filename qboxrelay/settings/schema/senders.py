@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
-
+from qboxrelay.settings.typed import Field
 from qboxrelay.settings.types import Network, Section
 
 Priority = Literal["high", "normal", "low"]

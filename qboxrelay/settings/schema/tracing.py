@@ -1,7 +1,6 @@
 """`[tracing]`: each mail's way as spans of OpenTelemetry."""
 
-from pydantic import Field
-
+from qboxrelay.settings.typed import Field
 from qboxrelay.settings.types import Section
 
 

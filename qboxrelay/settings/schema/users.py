@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
 from qboxrelay.settings.password_hash import OptionalPasswordHash
+from qboxrelay.settings.typed import Field
 from qboxrelay.settings.types import Duration, Network, Section, parse_duration
 
 

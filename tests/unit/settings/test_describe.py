@@ -6,13 +6,12 @@ import sys
 import tomllib
 from pathlib import Path
 
-from pydantic import Field
-
 from qboxrelay.settings import describe
 from qboxrelay.settings.keys import dotted, find, keys_of
 from qboxrelay.settings.load import load
 from qboxrelay.settings.schema import Settings
 from qboxrelay.settings.toml import to_toml
+from qboxrelay.settings.typed import Field
 from qboxrelay.settings.types import Section
 
 REFERENCE = Path(__file__).parents[3] / "config" / "qboxrelay.toml"

@@ -6,13 +6,14 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ByteSize
 
 from qboxrelay.settings.toml import format_size
+from qboxrelay.settings.typed import ByteSize, ValidationError
 from qboxrelay.settings.types import (
     Address,
     OptionalAddress,
     Secret,
+    Section,
     Size,
     SocketAddress,
     format_duration,
@@ -21,11 +22,11 @@ from qboxrelay.settings.types import (
 )
 
 
-class _Sized(BaseModel):
+class _Sized(Section):
     size: Size = ByteSize(0)
 
 
-class _Door(BaseModel):
+class _Door(Section):
     address: Address = SocketAddress("127.0.0.1", 25)
     other: OptionalAddress = None
 
@@ -79,8 +80,9 @@ def test_size_is_read(text: object, size: int) -> None:
 @pytest.mark.parametrize("value", [True, -1, 1.5, "-1", "20 gallons", "", [], None])
 def test_size_that_is_none_is_refused(value: object) -> None:
     """Neither a truth value nor a negative number is a size."""
-    with pytest.raises(ValueError, match="a size is a number with a unit"):
+    with pytest.raises(ValidationError) as caught:
         _Sized.model_validate({"size": value})
+    assert str(caught.value.mistakes[0].context["error"]).startswith("a size is a number with a unit")
 
 
 @given(st.integers(min_value=0, max_value=1 << 50))
@@ -104,8 +106,9 @@ def test_address_is_written_as_it_is_read(text: str) -> None:
 )
 def test_address_without_host_and_port_is_refused(value: object) -> None:
     """A host or a port that has to be guessed is not guessed."""
-    with pytest.raises(ValueError, match="an address is"):
+    with pytest.raises(ValidationError) as caught:
         _Door.model_validate({"address": value})
+    assert str(caught.value.mistakes[0].context["error"]).startswith("an address is")
 
 
 def test_empty_text_is_no_address() -> None:
