@@ -12,14 +12,14 @@ from pathlib import Path
 
 import structlog
 
-from qboxrelay.model.clock import Clock
+from qboxrelay.model.clock import Clock, until_next
 
 log = structlog.get_logger()
 
 _SPARE = 24
 """For what comes and goes: requests for metrics, questions to DNS, a connection that is told 421."""
 _LOOK_EVERY = timedelta(seconds=5)
-_LOOK_SELDOM = timedelta(seconds=15)
+_LOOK_SELDOM = timedelta(minutes=1)
 """While half of them are free: an idle relay is not to be woken for it."""
 _SAY_EVERY_SECONDS = 60.0
 _HINT = "raise LimitNOFILE= of the service, or ulimit -n"
@@ -52,7 +52,7 @@ async def watch(clock: Clock) -> None:
         if clock.monotonic() - said_at >= _SAY_EVERY_SECONDS and not _is_one_left():
             said_at = clock.monotonic()
             log.error("descriptors.used_up", limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0], hint=_HINT)
-        await clock.sleep(_LOOK_SELDOM if _are_plenty_left() else _LOOK_EVERY)
+        await clock.sleep(until_next(clock, _LOOK_SELDOM) if _are_plenty_left() else _LOOK_EVERY)
 
 
 def _in_use() -> int:

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from qboxrelay import descriptors
 from qboxrelay.manager.sockets import InheritedSockets
-from qboxrelay.model.clock import Clock
+from qboxrelay.model.clock import Clock, until_next
 from qboxrelay.model.telling import Tell, nobody
 from qboxrelay.policy.login.logins import Logins
 from qboxrelay.settings.schema import ListenerSettings, Settings
@@ -30,7 +30,7 @@ from qboxrelay.telemetry.metrics_auth import AuthMetrics
 from qboxrelay.telemetry.metrics_health import CertificateCollector
 from qboxrelay.telemetry.metrics_smtp import SmtpMetrics
 
-_CERTIFICATE_EVERY = timedelta(seconds=10)
+_CERTIFICATE_EVERY, _WITHOUT_ONE = timedelta(seconds=10), timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +148,12 @@ class Doors:
     async def run(self) -> None:
         """Notice changed certificate files, until cancelled."""
         while True:
-            await self._clock.sleep(_CERTIFICATE_EVERY)
-            if self._plan is not None and self._plan.certificate is not None:
-                await asyncio.to_thread(self._plan.certificate.refresh)
+            certificate = self._plan.certificate if self._plan is not None else None
+            if certificate is None:
+                await self._clock.sleep(until_next(self._clock, _WITHOUT_ONE))
+            else:
+                await asyncio.to_thread(certificate.refresh)
+                await self._clock.sleep(_CERTIFICATE_EVERY)
 
     async def close(self, grace: timedelta) -> None:
         """Accept no more; sessions with a mail under way have `grace` to finish it."""

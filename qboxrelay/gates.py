@@ -72,6 +72,11 @@ class Gates:
         if self.domains is not None:
             await self.domains.run()
 
+    async def look(self) -> None:
+        """Take up what another process has left in the spool."""
+        if self.domains is not None:
+            await self.domains.look()
+
     def status(self) -> dict[str, object]:
         """For /readyz."""
         return self.domains.status() if self.domains is not None else {"source": "none"}

@@ -3,11 +3,14 @@
 In: settings, a registry, a clock. Out: the spool and what others share of it, the notices. Never: a part that knows who uses it.
 """
 
+import asyncio
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 
+import structlog
 from prometheus_client import CollectorRegistry
 
 from qboxrelay.dispatch.notice import Author
@@ -19,12 +22,15 @@ from qboxrelay.policy.rewrite import parse_address
 from qboxrelay.settings.schema import Settings
 from qboxrelay.spool.backend import open_shared, open_spool
 from qboxrelay.spool.fallback.spool import FallbackSpool
-from qboxrelay.spool.port import Spool, SpoolError
+from qboxrelay.spool.port import Remote, Spool, SpoolError
 from qboxrelay.spool.shared import Shared
 from qboxrelay.status.work import WorkMeter
 from qboxrelay.telemetry.metrics_dispatch import NoticeMetrics
 from qboxrelay.telemetry.metrics_spool import FallbackCollector, FallbackFigures, SpoolMetrics
 
+log = structlog.get_logger()
+
+_SPOOL_GRACE = timedelta(seconds=10)
 _HORIZON_MARGIN = 4
 """A stored time further off than this many times the longest wait was written by a clock that was wrong."""
 
@@ -42,6 +48,27 @@ async def spools_of(
     except BaseException:
         await shared.close()
         raise
+
+
+async def close_spool(spool: Spool, shared: Shared, granted: Callable[[timedelta], timedelta]) -> None:
+    """Finish what was begun; a server that keeps silent is not waited for any longer than is granted of a time."""
+
+    async def close() -> None:
+        await spool.close()
+        # The last: from now on another relay may have this one's name.
+        await shared.close()
+
+    closing = asyncio.create_task(close(), name="spool-close")
+    await asyncio.wait([closing], timeout=granted(_SPOOL_GRACE).total_seconds())
+    if not closing.done():
+        log.warning(
+            "spool.cut_off",
+            hint="the database does not answer: what was under way there is found out at the next start",
+        )
+        for one in (spool, shared):
+            if isinstance(one, Remote):
+                one.cut_off()
+    await closing
 
 
 async def trouble_of(spool: Spool) -> str | None:

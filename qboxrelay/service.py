@@ -21,7 +21,7 @@ from qboxrelay.dispatch.dispatcher import Dispatcher
 from qboxrelay.gates import GateMaker, Gates, gates_differ
 from qboxrelay.manager.service_manager import ServiceManager
 from qboxrelay.model.clock import Clock
-from qboxrelay.parts import fallback_of, notices_of, spools_of, trouble_of
+from qboxrelay.parts import close_spool, fallback_of, notices_of, spools_of, trouble_of
 from qboxrelay.qboxmail.token import TokenSource
 from qboxrelay.reception import Listening, OwnReception, Reception, Terms
 from qboxrelay.reload import Configuration, Reloaded, Reloads
@@ -128,8 +128,7 @@ class Relay:
             self._gates = self._gate_maker.make(settings, self._management_token, self.spool)
             self._gate_maker.use(self._gates)
         except BaseException:
-            await self.spool.close()
-            await self._shared.close()
+            await close_spool(self.spool, self._shared, self._end.closing)
             raise
         terms = Terms(
             settings=settings, users=self._users, gates=self._gates, asks_management=self._management_token is not None
@@ -184,7 +183,7 @@ class Relay:
                 group.create_task(upkeep.prune(), name="prune"),
                 group.create_task(LoopLag(self.registry, self._clock).run(), name="loop-lag"),
                 group.create_task(self._reception.run(), name="reception"),
-                group.create_task(upkeep.follow(self._pauses.refresh), name="operators"),
+                group.create_task(upkeep.follow(self._take_up), name="operators"),
                 group.create_task(descriptors.watch(self._clock), name="descriptors"),
                 group.create_task(self._stop_when_damaged(), name="damage"),
                 group.create_task(self._manager.watch(vitals.pulses(), self._clock), name="watchdog"),
@@ -278,6 +277,11 @@ class Relay:
         """Something that goes on beside the mail until the relay stops."""
         self._routines[name] = self._group.create_task(work, name=name)
 
+    async def _take_up(self) -> None:
+        """What others may have changed in the spool."""
+        await self._pauses.refresh()
+        await self._gates.look()
+
     def stop(self) -> None:
         """Begin the end; safe to call from a signal handler of the event loop, before `start` has returned, and more than once: then what
         is under way is cut off.
@@ -298,9 +302,7 @@ class Relay:
             await self.http.stop(self._end.closing(_HTTP_GRACE))
         await self._gates.close()
         await self._tracing.close(self._end.closing(_TRACING_GRACE))
-        await self.spool.close()
-        # The last: from now on another relay may have this one's name.
-        await self._shared.close()
+        await close_spool(self.spool, self._shared, self._end.closing)
 
     def _open_reception(self, terms: Terms) -> Reception[Any]:
         count = terms.settings.relay.workers

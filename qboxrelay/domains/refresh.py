@@ -1,4 +1,4 @@
-"""Keeping the listing fresh: asked on a schedule, kept in the store, taken over when another process leaves a newer one there.
+"""Keeping the listing fresh: asked on a schedule, kept in the store, taken over when another process has left a newer one there.
 
 In: the Management API, a store. Out: the latest `Listing`. Never: a listing given up because a newer one could not be had; a log line for
 each try: one a change.
@@ -19,8 +19,6 @@ from qboxrelay.telemetry.metrics_domains import DomainMetrics
 
 log = structlog.get_logger()
 
-_LOOK_EVERY = timedelta(seconds=1)
-"""How often the store is looked at for what `qboxrelay domains refresh` has left there."""
 _FIRST_RETRY = timedelta(seconds=15)
 _FIRST_WAIT = timedelta(seconds=5)
 _JITTER = 0.1
@@ -58,7 +56,7 @@ class Refresher:
 
     async def restore(self, max_age: timedelta) -> None:
         """Take over what is kept. Where that is nothing, or too old, ask, but not for long: the API may be down when the relay starts."""
-        await self._look()
+        await self.look()
         if self.listing is None or self._clock.now() - self.listing.fetched_at > max_age:
             try:
                 async with asyncio.timeout(_FIRST_WAIT.total_seconds()):
@@ -72,10 +70,10 @@ class Refresher:
                 )
 
     async def run(self) -> None:
-        """Until it is cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._refresh_on_schedule(), name="sender-domains-refresh")
-            group.create_task(self._watch_store(), name="sender-domains-store")
+        """Ask on schedule, until it is cancelled."""
+        while True:
+            await self._clock.sleep(self._wait())
+            await self.refresh()
 
     async def refresh(self) -> None:
         """Ask the Management API now. What comes of it is in `listing` and `failure`."""
@@ -97,16 +95,6 @@ class Refresher:
             self._succeeded(listing)
             await self._keep(listing)
 
-    async def _refresh_on_schedule(self) -> None:
-        while True:
-            await self._clock.sleep(self._wait())
-            await self.refresh()
-
-    async def _watch_store(self) -> None:
-        while True:
-            await self._clock.sleep(_LOOK_EVERY)
-            await self._look()
-
     def _wait(self) -> timedelta:
         """Until the next try: sooner after a failure, and not at the same moment as every other relay."""
         if self.failure is None and self.listing is not None:
@@ -116,7 +104,8 @@ class Refresher:
             wait = min(self._every, _FIRST_RETRY * 2 ** min(max(0, self._failures - 1), 10))
         return wait * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Take over what another process, such as `qboxrelay domains refresh`, has left in the store since the last look."""
         try:
             kept = await self._store.recall(NAME, after=self._version)
         except Exception as error:  # noqa: BLE001 - a store in trouble is the spool's to report; the listing at hand still counts

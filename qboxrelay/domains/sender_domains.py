@@ -82,6 +82,11 @@ class SenderDomains:
         if self._listings is not None:
             await self._listings.run()
 
+    async def look(self) -> None:
+        """Something was written to the store: it may be a newer listing."""
+        if self._refresher is not None:
+            await self._refresher.look()
+
     async def close(self) -> None:
         await self._reports.close()
         await self._resolver.close()

@@ -9,9 +9,9 @@ from datetime import timedelta
 from qboxrelay.manager.notify import Notifier
 from qboxrelay.manager.sockets import InheritedSockets
 from qboxrelay.manager.watchdog import Pulse, Watchdog
-from qboxrelay.model.clock import Clock
+from qboxrelay.model.clock import Clock, until_next
 
-_STATUS_EVERY = timedelta(seconds=15)
+_STATUS_EVERY = timedelta(minutes=1)
 _STOP_MARGIN = timedelta(seconds=10)
 """What the end of the process takes beyond the relay's own limit for it: Python itself, and a machine under load."""
 
@@ -44,5 +44,5 @@ class ServiceManager:
     async def tell(self, status: Callable[[], Awaitable[str]], clock: Clock) -> None:
         """Say now and then how things are, until cancelled; nothing is asked where nobody listens."""
         while self._notifier.heard:
-            await clock.sleep(_STATUS_EVERY)
+            await clock.sleep(until_next(clock, _STATUS_EVERY))
             self._notifier.status(await status())

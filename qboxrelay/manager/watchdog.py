@@ -11,7 +11,7 @@ from datetime import timedelta
 import structlog
 
 from qboxrelay.manager.notify import Notifier
-from qboxrelay.model.clock import Clock
+from qboxrelay.model.clock import Clock, until_next
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class Watchdog:
         while True:
             if await self.all_well(patience):
                 self._notifier.alive()
-            await self._clock.sleep(patience)
+            await self._clock.sleep(until_next(self._clock, patience))
 
     async def all_well(self, patience: timedelta) -> bool:
         """Ask every part, and say which of them is stuck."""

@@ -13,7 +13,7 @@ Every method returns only after what it says is on the disk.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from qboxrelay.model.submission import Batch, NoticeKind, State, Submission
 from qboxrelay.model.value import value
@@ -29,6 +29,10 @@ class SpoolFull(SpoolError):  # noqa: N818 - a state, not an error of ours
     def __init__(self, limit: str) -> None:
         super().__init__(f"the spool is full: {limit}")
         self.limit = limit
+
+
+class SpoolDiskFull(SpoolFull):
+    """The disk of the server has no room: not a limit of ours, but what another store of this relay may still have."""
 
 
 class SpoolLocked(SpoolError):  # noqa: N818 - a state, not an error of ours
@@ -194,6 +198,15 @@ class Pause:
     at: datetime
     by: str
     why: str
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """What depends on a server, which may keep silent while it is closed."""
+
+    def cut_off(self) -> None:
+        """Wait for the server no longer: what is under way ends as if the connection broke."""
+        ...
 
 
 class Spool(Protocol):

@@ -24,6 +24,7 @@ from qboxrelay.status.messages import show_messages
 from qboxrelay.status.nodes import show_nodes
 from qboxrelay.status.overview import show_overview
 from qboxrelay.status.site import Site, View
+from qboxrelay.status.trouble import show_trouble
 
 
 def create_app(
@@ -61,19 +62,22 @@ def create_app(
 
 def _pages(site: Site) -> list[Route]:
     def form(path: str, view: View) -> Route:
-        return Route(path, site.view(view), methods=["POST"])
+        return Route(path, site.view(view, show_trouble), methods=["POST"])
+
+    def look(path: str, view: View, *, reads_spool: bool = True) -> Route:
+        return Route(path, site.view(view, show_trouble, reads_spool=reads_spool))
 
     async def login(request: Request) -> Response:
         return await (do_login if request.method == "POST" else show_login)(site, request)
 
     return [
-        Route("/", site.view(show_overview)),
-        Route("/messages", site.view(show_messages)),
-        Route("/messages/{id}", site.view(show_message)),
-        Route("/accounts", site.view(show_accounts)),
-        Route("/domains", site.view(show_domains, reads_spool=False)),
-        Route("/domains/{name}", site.view(show_domain, reads_spool=False)),
-        Route("/nodes", site.view(show_nodes)),
+        look("/", show_overview),
+        look("/messages", show_messages),
+        look("/messages/{id}", show_message),
+        look("/accounts", show_accounts),
+        look("/domains", show_domains, reads_spool=False),
+        look("/domains/{name}", show_domain, reads_spool=False),
+        look("/nodes", show_nodes),
         Route("/login", login, methods=["GET", "POST"]),
         form("/logout", do_logout),
         form("/act", do_act),

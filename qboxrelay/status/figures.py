@@ -3,6 +3,7 @@
 In: a spool, a clock. Out: `Figures`, as fresh as the latest scrape. Never: a scrape that fails because the spool cannot be read.
 """
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -10,6 +11,9 @@ from qboxrelay.model.clock import Clock
 from qboxrelay.model.submission import State
 from qboxrelay.spool.port import Depth, Spool, SpoolError
 from qboxrelay.telemetry.metrics_spool import Figures, Waiting
+
+_LONGEST_SECONDS = 5.0
+"""A scrape is not worth more, however long a server keeps silent."""
 
 
 class SpoolFigures:
@@ -26,8 +30,9 @@ class SpoolFigures:
 
     async def refresh(self) -> None:
         try:
-            self._latest = _figures(await self._spool.depth(), self._accounts, self._clock.now())
-        except SpoolError:
+            async with asyncio.timeout(_LONGEST_SECONDS):
+                self._latest = _figures(await self._spool.depth(), self._accounts, self._clock.now())
+        except (SpoolError, TimeoutError):
             old = self._latest
             self._latest = Figures(waiting=old.waiting, oldest_queued_seconds=old.oldest_queued_seconds, readable=False)
 

@@ -6,20 +6,22 @@ the spool that a scrape would not take as well.
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from prometheus_client import CollectorRegistry
 
-from qboxrelay.model.clock import Clock
+from qboxrelay.model.clock import Clock, until_next
 from qboxrelay.telemetry.metrics_spool import Figures
 
 EVERY = timedelta(seconds=10)
+SELDOM = timedelta(minutes=1)
+"""While nothing happens: an idle relay is not to be woken for it."""
 KEPT = timedelta(hours=1)
 WINDOW = timedelta(minutes=1)
-"""A rate, or a quantile, is that of so long before a moment."""
-
-_SIZE = KEPT // EVERY + WINDOW // EVERY + 1
+"""A rate, or a quantile, is that of so long before a moment, or a little longer where samples are few."""
+_ABOUT_A_WINDOW = (WINDOW - EVERY / 2).total_seconds()
+"""Samples are late by moments."""
 _COUNTED = {
     "qboxrelay_mails_accepted_total": "",
     "qboxrelay_mails_refused_total": "",
@@ -58,20 +60,46 @@ class History:
         self._refresh = refresh
         self._figures = figures
         self._clock = clock
-        self._samples: deque[Sample] = deque(maxlen=_SIZE)
+        self._samples: deque[Sample] = deque()
+        self.unreadable_since: datetime | None = None
+        """When the spool was first found to give no figures; None while it does."""
 
     async def run(self) -> None:
         while True:
             await self.sample()
-            await self._clock.sleep(EVERY)
+            await self._clock.sleep(until_next(self._clock, SELDOM) if self._nothing_happens else EVERY)
+
+    async def catch_up(self) -> None:
+        """Somebody looks: the latest sample shall not be an old one."""
+        if not self._samples or self._clock.monotonic() - self._samples[-1].at >= EVERY.total_seconds():
+            await self.sample()
+
+    async def look_again(self) -> None:
+        """Somebody could not read the spool: whether the figures know of it, too, is found out now."""
+        if self.unreadable_since is None:
+            await self.sample()
+        else:
+            await self.catch_up()
 
     async def sample(self) -> None:
         await self._refresh()
         counts, buckets = self._counted()
+        figures = self._figures()
+        self.unreadable_since = None if figures.readable else self.unreadable_since or self._clock.now()
         waiting: dict[str, int] = {}
-        for one in self._figures().waiting:
+        for one in figures.waiting:
             waiting[one.state] = waiting.get(one.state, 0) + one.messages
         self._samples.append(Sample(at=self._clock.monotonic(), counts=counts, buckets=buckets, waiting=waiting))
+        oldest = self._samples[-1].at - (KEPT + WINDOW).total_seconds()
+        while self._samples[0].at < oldest:
+            self._samples.popleft()
+
+    @property
+    def _nothing_happens(self) -> bool:
+        if len(self._samples) == 1:
+            return False
+        before, now = self._samples[-2], self._samples[-1]
+        return replace(before, at=now.at) == now
 
     def samples(self) -> list[Sample]:
         """Oldest first."""
@@ -121,9 +149,12 @@ def waiting(samples: list[Sample], *states: str) -> list[tuple[float, float]]:
 
 
 def _windows(samples: list[Sample]) -> list[tuple[Sample, Sample]]:
-    """Each sample with the one a window before it, or the first."""
-    stride = WINDOW // EVERY
-    pairs = ((samples[max(0, place - stride)], now) for place, now in enumerate(samples))
+    """Each sample with the latest one that is a window older, or the first."""
+    pairs, place = [], 0
+    for now in samples:
+        while place + 1 < len(samples) and samples[place + 1].at <= now.at - _ABOUT_A_WINDOW:
+            place += 1
+        pairs.append((samples[place], now))
     return [(old, now) for old, now in pairs if now.at > old.at]
 
 

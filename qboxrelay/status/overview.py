@@ -26,6 +26,7 @@ async def show_overview(site: Site, request: Request) -> Response:
     troubles = await site.queue.select(
         Selection(states=frozenset({State.FAILED, State.HELD})), limit=_TROUBLES, look=_LOOK
     )
+    await site.history.catch_up()
     samples = site.history.samples()
     return site.page(
         request,

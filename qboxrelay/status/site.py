@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Protocol
 from urllib.parse import quote, urlencode
@@ -62,6 +62,7 @@ class Domains(Protocol):
 
 
 View = Callable[["Site", Request], Awaitable[Response]]
+Trouble = Callable[["Site", Request, str], Awaitable[Response]]
 
 
 @dataclass(kw_only=True)
@@ -81,6 +82,8 @@ class Site:
     keeper: Doorkeeper
     clock: Clock
     nodes: Callable[[], Awaitable[list[Node]]] | None = None
+    patience: timedelta = timedelta(seconds=15)
+    """With a look into the spool: a server that keeps silent must not keep people waiting."""
 
     def __post_init__(self) -> None:
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -92,19 +95,25 @@ class Site:
         for made in ("discretion", "_templates"):
             self.__dict__.pop(made, None)
 
-    def view(self, make: View, *, reads_spool: bool = True) -> Callable[[Request], Awaitable[Response]]:
-        """A page for those who may read. Those that read the spool take turns."""
+    def view(
+        self, make: View, trouble: Trouble, *, reads_spool: bool = True
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """A page for those who may read, or what `trouble` shows where the spool cannot be read. Those that read the spool take turns."""
         turn = self._turns if reads_spool else nullcontext()
 
         async def respond(request: Request) -> Response:
             refused = self.refusal(request)
             if refused is not None:
                 return refused
+            # What was begun to be changed is not cut off.
+            longest = self.patience.total_seconds() if request.method == "GET" else None
             try:
-                async with turn:
+                async with asyncio.timeout(longest), turn:
                     return await make(self, request)
             except SpoolError as error:
-                return self.page(request, "trouble.html", status=503, error=str(error))
+                return await trouble(self, request, str(error))
+            except TimeoutError:
+                return await trouble(self, request, f"The spool gave no answer within {words.span(self.patience)}.")
 
         return respond
 

@@ -9,10 +9,10 @@ from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, Histogram
 
-from qboxrelay.model.clock import Clock
+from qboxrelay.model.clock import Clock, until_next
 
 _EVERY = timedelta(milliseconds=500)
-_AT_MOST = timedelta(seconds=32)
+_SELDOM = timedelta(minutes=1)
 _IDLE = 0.01
 """Share of a core below which a relay has nothing to do; taking one mail a second is more."""
 
@@ -33,11 +33,12 @@ class LoopLag:
         )
 
     async def run(self) -> None:
-        wait = _EVERY
+        pause = _EVERY
         while True:
+            wait = pause if pause < _SELDOM else until_next(self._clock, _SELDOM)
             before, worked = self._clock.monotonic(), self._cpu_seconds()
             await self._clock.sleep(wait)
             lasted = self._clock.monotonic() - before
             self._seconds.observe(max(0.0, lasted - wait.total_seconds()))
             idle = self._cpu_seconds() - worked < _IDLE * wait.total_seconds()
-            wait = min(2 * wait, _AT_MOST) if idle else _EVERY
+            pause = min(2 * pause, _SELDOM) if idle else _EVERY

@@ -20,13 +20,13 @@ from qboxrelay.settings.schema import Settings
 from qboxrelay.settings.types import Secret
 from qboxrelay.settings.user_secrets import UserSecrets
 from qboxrelay.spool.confirmations import Verdict
-from qboxrelay.spool.port import SpoolDamaged, SpoolError, SpoolFull, SpoolShortOfMemory
+from qboxrelay.spool.port import SpoolDamaged, SpoolDiskFull, SpoolError, SpoolFull, SpoolShortOfMemory
 
 _LENGTH = struct.Struct("!I")
 _FIELDS = tuple(field.name for field in fields(Submission) if field.name not in {"payload", "raw"})
 _VALUES = attrgetter(*_FIELDS)
 _RECEIVED_AT, _RECIPIENTS = _FIELDS.index("received_at"), _FIELDS.index("recipients")
-_ERRORS = {one.__name__: one for one in (SpoolFull, SpoolDamaged, SpoolShortOfMemory, SpoolError)}
+_ERRORS = {one.__name__: one for one in (SpoolFull, SpoolDiskFull, SpoolDamaged, SpoolShortOfMemory, SpoolError)}
 
 
 def put_as_bytes(submissions: Sequence[Submission], *, awaited: bool) -> bytes:

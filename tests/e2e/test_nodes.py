@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.test_queue import send
+from tests.e2e.test_queue import command, send
 from tests.support import processes
 from tests.support.postgres import closed_port, require_postgres, shared_cluster
 from tests.support.processes import HOST, Relay, Sandbox, wait_until
@@ -99,3 +99,34 @@ def test_server_that_does_not_answer(tmp_path: Path) -> None:
     assert "cannot reach the database 127.0.0.1" in done.stderr
     assert "Traceback" not in done.stderr
     relay.close()
+
+
+def test_one_of_two_is_dead(tmp_path: Path, qboxmail: Sandbox) -> None:
+    """Commands and pages, asked at the other one, go on and say which it is; what it took is there."""
+    require_postgres()
+    extra = f'[spool]\nurl = "{shared_cluster().new_database()}"\n'
+    with (
+        processes.relay(tmp_path / "1", qboxmail.url, name="mx1.example", extra=extra) as dead,
+        processes.relay(tmp_path / "2", qboxmail.url, name="mx2.example", extra=extra) as alive,
+    ):
+        taken = send(dead, "taken by the dead one")
+        dead.kill()
+
+        wait_until(lambda: listed(alive)["mx1.example"]["state"] == "silent", what="it is known to be dead")
+
+        done = asked(alive)
+        assert done.returncode == 2, "somebody should look"
+        assert "silent" in done.stdout
+        assert listed(alive)["mx2.example"]["state"] == "running"
+        wait_until(lambda: listed(alive)["mx2.example"]["leader"], what="the other one leads")
+        with httpx.Client(
+            base_url=f"http://{HOST}:{alive.http_port}", trust_env=False, timeout=60, follow_redirects=True
+        ) as http:
+            pages = {
+                path: http.get(path)
+                for path in ("/", "/nodes", "/messages?state=all", f"/messages/{taken}", "/accounts")
+            }
+            assert {path: page.status_code for path, page in pages.items()} == dict.fromkeys(pages, 200)
+            assert all(word in pages["/nodes"].text for word in ("mx1.example", "mx2.example", ">silent<", ">running<"))
+            assert "taken by the dead one" in pages[f"/messages/{taken}"].text
+        command(alive, "trace", taken)

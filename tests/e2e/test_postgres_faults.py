@@ -1,6 +1,7 @@
 """PostgreSQL stops, crashes, hangs or only reads while a relay runs: what is answered is true and in time, and all goes on by itself."""
 
 import os
+import shutil
 import signal
 import smtplib
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from qboxrelay.failpoints import VARIABLE
 from tests.support import mails
 from tests.support.cluster import Spool, judge
+from tests.support.disk import eat, mounted
 from tests.support.ledger import DOMAIN, RECIPIENT, Clients, body_of
 from tests.support.postgres import Cluster, require_postgres
 from tests.support.processes import HOST, Relay, Sandbox, wait_until
@@ -124,13 +126,16 @@ def relay_of(directory: Path, api: str, database: str, spool: str) -> Relay:
     return Relay(directory / "relay", api, extra=extra)
 
 
-def say(client: smtplib.SMTP, clients: Clients, token: str) -> tuple[int, str]:
+def say(client: smtplib.SMTP, clients: Clients, token: str, attachment: bytes = b"") -> tuple[int, str]:
     """One mail on a session that goes on whatever the answer is."""
     sender = f"{token}@{DOMAIN}"
     client.ehlo_or_helo_if_needed()
     assert client.mail(sender)[0] == 250
     assert client.rcpt(RECIPIENT)[0] == 250
-    code, text = client.data(mails.wire(mails.simple(token, sender=sender, body=body_of(token))))
+    mail = mails.simple(token, sender=sender, body=body_of(token))
+    if attachment:
+        mail.add_attachment(attachment, "application", "octet-stream")
+    code, text = client.data(mails.wire(mail))
     clients.note(token, code)
     return code, text.decode()
 
@@ -160,6 +165,10 @@ def test_without_a_fallback(kind: str, trouble: Trouble, tmp_path: Path, qboxmai
                     code, text = say(client, clients, f"{kind}-away{n}")
                     assert (code, text[:5]) == (451, "4.3.0"), text
                 assert client.noop()[0] == 250
+                if kind != "reading":
+                    page = httpx.get(f"http://{HOST}:{relay.http_port}/", timeout=60, trust_env=False)
+                    assert page.status_code == 503
+                    assert "The spool cannot be read since" in page.text
                 wait_until(lambda: relay.answers(503), what="the relay says that it cannot take mail")
                 assert "spool" in str(readiness(relay))
             finally:
@@ -329,5 +338,120 @@ def test_refused_without_a_fallback(server: Cluster, tmp_path: Path, qboxmail: S
         relay.start()
         (event,) = relay.wait_for("fallback.left")
         assert event["messages"] == 1
+    finally:
+        relay.close()
+
+
+@pytest.mark.parametrize("settings", [HASTY, FALLBACK], ids=["refuses", "fallback"])
+def test_stopped_while_the_server_hangs(
+    settings: str, server: Cluster, trouble: Trouble, tmp_path: Path, qboxmail: Sandbox, database: str
+) -> None:
+    """The relay ends while every process of the server still stands still, with mail, claims and records under way; later nothing is lost."""
+    clients = Clients()
+    # No other limit ends a wait for the server in the time of this test.
+    patience = 'statement_timeout = "600s"'
+    extra = f'[spool]\nurl = "{database}"\n{settings}\n{patience}\n[delivery]\nretry_schedule = ["1s"]\n'
+    relay = Relay(tmp_path / "relay", qboxmail.url, extra=extra, relay='stop_timeout = "6s"').start()
+    try:
+        threads = clients.load(relay.smtp_port, "hang", clients=4, mails_each=1000)
+        wait_until(lambda: len(clients.acked) > 50, what="mail is taken")
+        trouble.begin("frozen")
+        try:
+            if settings is FALLBACK:
+                relay.wait_for("fallback.active")
+            else:
+                wait_until(lambda: relay.answers(503), what="the relay has noticed")
+            relay.signal(signal.SIGTERM)
+            assert relay.wait() == 0
+        finally:
+            trouble.end("frozen")
+        relay.start()
+        for thread in threads:
+            thread.join(300)
+        if settings is FALLBACK:
+            relay.wait_for_metric(ACTIVE, 0)
+        spool = Spool(database)
+        spool.drained()
+        judge(spool, qboxmail, clients, "hang")
+    finally:
+        relay.close()
+
+
+@pytest.fixture
+def small(server: Cluster) -> Iterator[Path]:
+    """A disk for a tablespace, which can be filled."""
+    with mounted(server.folder / "small", "24m") as place:
+        shutil.chown(place, "postgres", "postgres")
+        yield place
+
+
+@pytest.mark.parametrize(("settings", "code"), [(HASTY, 452), (FALLBACK, 250)], ids=["refuses", "fallback"])
+def test_the_servers_disk_is_full(
+    settings: str, code: int, server: Cluster, small: Path, tmp_path: Path, qboxmail: Sandbox
+) -> None:
+    """Mail is deferred, or kept on this machine; once there is room it goes on by itself."""
+    clients, name = Clients(), f"small_{code}"
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE TABLESPACE {name} LOCATION '{small}'".encode())
+        connection.execute(f"CREATE DATABASE {name} TABLESPACE {name}".encode())
+    database = server.url(name)
+    relay = relay_of(tmp_path, qboxmail.url, database, settings).start()
+    try:
+        with smtplib.SMTP(HOST, relay.smtp_port, timeout=120) as client:
+            taken(client, clients, "full-before")
+            food = eat(small)
+            # More than the pages that there are have room for.
+            answers = [say(client, clients, f"full-much{n}", bytes(100_000)) for n in range(20)]
+            assert answers[-1][0] == code, answers
+            if code == 250:
+                relay.wait_for("fallback.active")
+                assert relay.ready()
+            food.unlink()
+            taken(client, clients, "full-after")
+        if code == 250:
+            relay.wait_for_metric(ACTIVE, 0)
+            assert relay.metric(LEFT) == 0
+            assert not clients.nacked
+        spool = Spool(database)
+        spool.drained()
+        judge(spool, qboxmail, clients, "full")
+        assert relay.stop() == 0
+    finally:
+        relay.close()
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+            connection.execute(f"DROP TABLESPACE {name}".encode())
+
+
+def test_a_fallback_with_workers(server: Cluster, tmp_path: Path, qboxmail: Sandbox, database: str) -> None:
+    """Several processes take mail while the server crashes under them, stays away, and the relay itself is killed: all of it arrives, once."""
+    clients, spool = Clients(), Spool(database)
+    extra = f'[spool]\nurl = "{database}"\n{FALLBACK}\n[delivery]\nretry_schedule = ["1s"]\n'
+    relay = Relay(tmp_path / "relay", qboxmail.url, extra=extra, relay="workers = 2").start()
+    try:
+        threads = clients.load(relay.smtp_port, "crew", clients=6, mails_each=50)
+        wait_until(lambda: len(clients.acked) > 50, what="mail is taken")
+        server.halt("immediate")
+        try:
+            for thread in threads:
+                thread.join(300)
+            assert len(clients.acked) == 300, (clients.nacked, clients.unknown)
+            assert relay.metric(ACTIVE) == 1
+            kept = relay.metric(LEFT)
+            assert kept > 0
+            assert relay.ready()
+            relay.kill()
+            relay.start()
+            assert relay.metric(LEFT) == kept
+            clients.send(relay.smtp_port, [f"crew-again-{n}" for n in range(10)])
+        finally:
+            server.start()
+        relay.wait_for_metric(ACTIVE, 0)
+        spool.drained()
+
+        verdict = judge(spool, qboxmail, clients, "crew")
+
+        assert verdict.acked == verdict.stored == 310, verdict
+        assert relay.stop() == 0
     finally:
         relay.close()

@@ -59,10 +59,14 @@ class Cluster:
         self.port = free_port()
         self._settings = _QUICK | (settings or {})
         self._guard = self._guarded()
-        self._run(
+        self.make()
+        self.start()
+
+    def make(self) -> None:
+        """The files of a new server."""
+        self.run(
             "initdb", "-D", str(self.folder / "data"), "-U", "relay", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
         )  # fmt: skip
-        self.start()
 
     def start(self) -> None:
         options = {
@@ -73,13 +77,13 @@ class Cluster:
             "max_connections": "200",
         } | self._settings
         arguments = " ".join(f"-c {name}={value}" for name, value in options.items())
-        self._run(
+        self.run(
             "pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log"), "-o", arguments, "start"
         )
 
     def halt(self, mode: str = "fast") -> None:
         """Stop the server, and keep its data: `fast` ends connections, `immediate` is a crash."""
-        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", mode, "stop")
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", mode, "stop")
 
     def stop(self) -> None:
         if self._guard.poll() is None:
@@ -118,7 +122,7 @@ class Cluster:
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd="/", start_new_session=True
         )
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def run(self, program: str, *arguments: str) -> None:
         command = [*self._as_user, str(self._programs / program), *arguments]
         # The server inherits what is open: a pipe would not end before it does.
         with tempfile.TemporaryFile() as output:

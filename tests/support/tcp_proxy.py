@@ -78,6 +78,10 @@ class TcpProxy:
         self._thread.join(60)
         self._loop.close()
 
+    @property
+    def looked_for(self) -> Cut | None:
+        return self._cut
+
     def take(self, data: bytes) -> Cut | None:
         """The cut that these bytes of a client mean, once for each of its times."""
         cut = self._cut
@@ -155,9 +159,12 @@ class _Connection:
             writer.transport.abort()
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        seen = b""
+        seen, looked_for = b"", self._proxy.looked_for
         while data := await reader.read(_CHUNK):
             await self._proxy.passing()
+            if looked_for is not self._proxy.looked_for:
+                # What passed before is not what is meant.
+                seen, looked_for = b"", self._proxy.looked_for
             seen = seen[-1000:] + data
             cut = self._proxy.take(seen)
             if cut is not None:

@@ -18,11 +18,13 @@ from qboxrelay.model.submission import Submission
 from qboxrelay.spool import parcels
 from qboxrelay.spool.fallback.local import Local
 from qboxrelay.spool.fallback.moving import Mover, Target
-from qboxrelay.spool.port import SpoolError, SpoolUnreachable
+from qboxrelay.spool.port import SpoolDiskFull, SpoolError, SpoolUnreachable
 
 log = structlog.get_logger()
 
 _PROBE = timedelta(seconds=1)
+FAILED = (SpoolUnreachable, SpoolDiskFull)
+"""The server can take no mail, whatever the mail is. Limits of [spool] are not among these: they hold for the file, too."""
 
 
 class Server(Target, Protocol):
@@ -137,7 +139,7 @@ async def put(diversion: Diversion, server: Server | None, submissions: Sequence
     if not diversion.why and server is not None:
         try:
             await server.put(submissions)
-        except SpoolUnreachable as error:
+        except FAILED as error:
             # It may have come through: moved later, it is found there by its id.
             diversion.divert(str(error))
         else:

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from qboxrelay.spool.port import SpoolUnreachable
+from qboxrelay.spool.port import Remote, SpoolUnreachable
 from qboxrelay.spool.shared import Node, Shared, SharedCondition, Turned
 
 _LOOK_SECONDS = 2.0
@@ -65,6 +65,12 @@ class LateShared:
     async def run(self) -> None:
         await self._entered.wait()
         await self._shared.run()
+
+    def cut_off(self) -> None:
+        """While it closes: the server is not waited for any longer."""
+        inner: object = self._inner
+        if isinstance(inner, Remote):
+            inner.cut_off()
 
     async def close(self) -> None:
         if self._inner is not None:

@@ -21,6 +21,7 @@ from qboxrelay.spool.port import (
     Handled,
     Pause,
     Record,
+    Remote,
     RequestResult,
     Result,
     Spool,
@@ -31,7 +32,7 @@ from qboxrelay.spool.port import (
 _LOOK_SECONDS = 2.0
 
 
-class Server(Spool, diversion.Server, Protocol):
+class Server(Spool, diversion.Server, Remote, Protocol):
     """The spool that a file stands beside."""
 
 
@@ -87,7 +88,7 @@ class FallbackSpool:
         if not self._diversion.why:
             try:
                 await self.server.check_writable()
-            except SpoolUnreachable as error:
+            except diversion.FAILED as error:
                 self._diversion.divert(str(error))
             else:
                 return
@@ -163,6 +164,11 @@ class FallbackSpool:
 
     async def damaged(self) -> str:
         return await self.local.damaged()
+
+    def cut_off(self) -> None:
+        """While it closes: the server is not waited for any longer."""
+        if self._server is not None:
+            self._server.cut_off()
 
     async def close(self) -> None:
         if self._closed:

@@ -54,13 +54,17 @@ class Claimer:
         now: datetime,
         server_now: int | None,
         lease: timedelta,
+        token: int,
     ) -> tuple[Batch, list[int]]:
-        """Write a new request with an attempt for each of the chosen, which are locked. Also the keys of what has no content."""
+        """Write a new request with an attempt for each of the chosen, which are locked. Also the keys of what has no content. `token` and the
+        request's number are the lease.
+        """
         keys = [key for key, _ in chosen]
         sizes = [size for _, size in chosen]
         values = {
             "account": account,
             "node": self._node,
+            "token": token,
             "now": to_ms(now),
             "server": server_now,
             "lease": round(lease.total_seconds() * 1000),
@@ -80,7 +84,7 @@ class Claimer:
         tried = {row["key"]: row for row in rows}
         claimed = tuple(_claimed(facts[key], tried[key]) for key in keys if facts[key]["payload"])
         request = int(rows[0]["request"])
-        batch = Batch(request_key=request, account=account, lease=str(request), submissions=claimed)
+        batch = Batch(request_key=request, account=account, lease=f"{request}/{token}", submissions=claimed)
         return batch, [key for key in keys if not facts[key]["payload"]]
 
 

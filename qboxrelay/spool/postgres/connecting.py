@@ -23,6 +23,7 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from qboxrelay.spool.port import SpoolError, SpoolUnreachable
 from qboxrelay.spool.postgres.faults import as_spool_error, text_of
+from qboxrelay.spool.postgres.servers import Servers
 
 Connection = AsyncConnection[DictRow]
 
@@ -51,11 +52,20 @@ class BinaryCursor(AsyncCursor[DictRow]):
         self.format = pq.Format.BINARY
 
 
+class Severable(AsyncConnection[DictRow]):
+    """Whoever goes away in the middle of a statement goes away at once: the driver would ask the server to cancel it, and wait for that."""
+
+    async def cancel_safe(self, *, timeout: float = 0.0) -> None:  # noqa: ASYNC109 - the driver's own
+        del timeout
+        sever(self)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """How to reach a spool. The password is no part of what it shows."""
 
-    parameters: dict[str, Any]
+    servers: Servers
+    database: str
     schema: str
     statement_timeout: timedelta
     connect_timeout: timedelta
@@ -66,8 +76,12 @@ class Access:
     @property
     def place(self) -> str:
         """For people: where it is, without any secret."""
-        host, port = self.parameters.get("host") or "the local socket", self.parameters.get("port") or "5432"
-        return f"{host}:{port}/{self.parameters.get('dbname') or self.parameters.get('user') or ''}"
+        return f"{self.servers.place}/{self.database}"
+
+    @property
+    def longest_connecting(self) -> timedelta:
+        """Until each of the servers had its time to answer."""
+        return self.servers.count * self.connect_timeout
 
 
 def access(
@@ -96,15 +110,19 @@ def access(
     if password is not None:
         parameters["password"] = password
     return Access(
-        parameters=parameters, schema=schema, statement_timeout=statement_timeout, connect_timeout=connect_timeout
+        servers=Servers(parameters),
+        database=str(parameters.get("dbname") or parameters.get("user") or ""),
+        schema=schema,
+        statement_timeout=statement_timeout,
+        connect_timeout=connect_timeout,
     )
 
 
 async def connect(wanted: Access) -> Connection:
     """One connection beside the pool. Raises `SpoolError`."""
     try:
-        connection = await AsyncConnection.connect(
-            **wanted.parameters, autocommit=True, row_factory=dict_row, cursor_factory=BinaryCursor
+        connection = await Severable.connect(
+            **wanted.servers.parameters(), autocommit=True, row_factory=dict_row, cursor_factory=BinaryCursor
         )
     except (psycopg.Error, OSError) as error:
         raise SpoolUnreachable(f"cannot reach the database {wanted.place}: {text_of(error)}") from None
@@ -141,6 +159,8 @@ async def prepare(connection: Connection, wanted: Access) -> None:
         await connection.execute(_SETTINGS, values)
     finally:
         severing.cancel()
+    there = connection.info
+    wanted.servers.worked(there.host, there.hostaddr, there.port)
 
 
 def sever(connection: Connection) -> None:

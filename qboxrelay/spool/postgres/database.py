@@ -12,7 +12,7 @@ from itertools import count
 from typing import Self
 
 import psycopg
-from psycopg import AsyncConnection, errors
+from psycopg import errors
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
@@ -22,6 +22,7 @@ from qboxrelay.spool.postgres.connecting import (
     Access,
     BinaryCursor,
     Connection,
+    Severable,
     access,
     connect,
     prepare,
@@ -39,7 +40,7 @@ _UNUSABLE = (errors.ReadOnlySqlTransaction, errors.FeatureNotSupported)
 _STATEMENTS_OF_A_START = 10
 """As many times statement_timeout a check or a migration may take in all."""
 _NUMBERS = count(1)
-_CLOSING, _RECONNECT = 5.0, 1.0
+_CLOSING, _CUTTING, _RECONNECT = 5.0, 0.1, 1.0
 
 
 class Database:
@@ -49,15 +50,23 @@ class Database:
         self._access = wanted
         self._now_ms = now_ms
         self._closed = False
-        self._wait = wanted.connect_timeout.total_seconds()
+        self._wait = wanted.longest_connecting.total_seconds()
         # The server ends a statement by itself; a server that does not is not waited for any longer.
         self._deadline = 2 * wanted.statement_timeout.total_seconds() + self._wait
         self._troubles = 0
+        self._in_use: set[Connection] = set()
+        self._cutting: asyncio.Task[None] | None = None
         name = f"spool-{next(_NUMBERS)}"
         self._failures = Failures(name)
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            connection_class=AsyncConnection[psycopg.rows.DictRow],
-            kwargs={**wanted.parameters, "autocommit": True, "row_factory": dict_row, "cursor_factory": BinaryCursor},
+            connection_class=Severable,
+            # Asked for each connection: which of several servers is tried first changes.
+            kwargs=lambda: {
+                **wanted.servers.parameters(),
+                "autocommit": True,
+                "row_factory": dict_row,
+                "cursor_factory": BinaryCursor,
+            },
             min_size=1,
             max_size=pool_size,
             open=False,
@@ -133,6 +142,11 @@ class Database:
         """For the SQL function `server_ms`: None lets the server's clock decide, which all nodes share; tests bring their own."""
         return self._now_ms() if self._now_ms is not None else None
 
+    @property
+    def in_use(self) -> int:
+        """Connections that somebody works with."""
+        return len(self._in_use)
+
     def troubles(self) -> int:
         """How often this node found the server away."""
         return self._troubles
@@ -147,6 +161,10 @@ class Database:
         connection = await self._taken(self._wait if within is None else min(self._wait, within))
         self._failures.latest = ""
         severing = loop.call_at(until, sever, connection)
+        self._in_use.add(connection)
+        if self._cutting is not None:
+            # It was waited for since before the cut.
+            sever(connection)
         try:
             yield connection
         except (psycopg.Error, OSError) as error:
@@ -155,6 +173,7 @@ class Database:
             raise self._troubled(as_spool_error(error)) from None
         finally:
             severing.cancel()
+            self._in_use.discard(connection)
             # Also when the caller goes away at this very moment.
             await asyncio.shield(self._pool.putconn(connection))
 
@@ -168,15 +187,24 @@ class Database:
         """A connection of the caller's own, beside the pool. Raises `SpoolError`."""
         return await connect(self._access)
 
+    def cut_off(self) -> None:
+        """The server is not waited for any longer, by nobody: what is under way ends, as if the connection broke, and nothing more begins."""
+        if self._cutting is None:
+            self._cutting = asyncio.create_task(self._pool.close(_CUTTING), name="spool-cut-off")
+            for connection in self._in_use:
+                sever(connection)
+
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
-            await self._pool.close(_CLOSING)
+            await (self._pool.close(_CLOSING) if self._cutting is None else self._cutting)
             self._failures.close()
 
     async def _taken(self, wait: float) -> Connection:
         if self._closed:
             raise SpoolError("the spool is closed")
+        if self._cutting is not None:
+            raise SpoolUnreachable("the relay stops, and does not wait for the database any longer")
         try:
             return await self._pool.getconn(wait)
         except PoolClosed:

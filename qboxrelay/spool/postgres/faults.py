@@ -8,7 +8,7 @@ import re
 import psycopg
 from psycopg import errors
 
-from qboxrelay.spool.port import SpoolError, SpoolFull, SpoolRefused, SpoolShortOfMemory, SpoolUnreachable
+from qboxrelay.spool.port import SpoolDiskFull, SpoolError, SpoolRefused, SpoolShortOfMemory, SpoolUnreachable
 
 _LONGEST = 300
 _PASSWORD = re.compile(r"(?i)(password\s*=\s*|://[^/@\s:]*:)('[^']*'|[^\s@]+)")
@@ -35,7 +35,7 @@ def as_spool_error(error: Exception) -> SpoolError:
     if isinstance(error, SpoolError):
         return error
     if isinstance(error, errors.DiskFull):
-        return SpoolFull("the database server's disk has no space left")
+        return SpoolDiskFull("the database server's disk has no space left")
     if isinstance(error, errors.OutOfMemory | MemoryError):
         return SpoolShortOfMemory("the database had too little memory")
     if isinstance(error, _OF_THE_MAIL):

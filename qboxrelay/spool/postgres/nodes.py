@@ -123,6 +123,10 @@ class PostgresShared:
             group.create_task(self._watch.run(), name="node-session")
             group.create_task(self._beat_on(), name="node-heartbeat")
 
+    def cut_off(self) -> None:
+        """While it closes: the server is not waited for any longer."""
+        self._database.cut_off()
+
     async def close(self) -> None:
         """Say goodbye; where the server does not answer, the others find out."""
         try:

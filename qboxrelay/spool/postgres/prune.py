@@ -7,10 +7,10 @@ node has in its hands.
 from collections.abc import Mapping
 
 from qboxrelay import failpoints
-from qboxrelay.model.submission import State
 from qboxrelay.spool.postgres.connecting import Connection
 
 STEP = 200
+"""Of each kind."""
 
 
 class Pruner:
@@ -25,8 +25,7 @@ class Pruner:
         contents = {"before": payloads_before, "limit": STEP, "keep_raw": self._keep_raw}
         trail = {"before": trail_before, "limit": STEP}
         done = await self._went(connection, "prune_contents", contents)
-        for state in (State.SENT, State.FAILED):
-            done += await self._went(connection, "prune_submissions", trail | {"state": state.value})
+        done += await self._went(connection, "prune_submissions", trail)
         for name in ("prune_acts", "prune_requests"):
             done += (await connection.execute(self._sql[name], trail)).rowcount
         if done:

@@ -13,7 +13,6 @@ from qboxrelay.spool.rows import pause_of, record_of
 Sql = dict[str, str]
 _INDEXED_BYTES = 1000
 """Of one text; an entry of several columns may have 2700."""
-_FINISHED = frozenset({State.SENT, State.FAILED})
 
 
 def storable(text: str) -> str:
@@ -34,7 +33,7 @@ async def latest(sql: Sql, connection: Connection, state: State | None, limit: i
     values = {"state": state and state.value, "limit": limit}
     if state is None:
         return await _records(sql["latest"], connection, values)
-    return await _records(sql["latest_in_state" if state in _FINISHED else "latest_unfinished"], connection, values)
+    return await _records(sql["latest_in_state"], connection, values)
 
 
 async def paused(sql: Sql, connection: Connection, account: str) -> bool:

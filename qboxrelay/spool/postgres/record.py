@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from psycopg.rows import DictRow
+
 from qboxrelay.model.submission import Batch, State
 from qboxrelay.spool.port import RequestResult, Result
 from qboxrelay.spool.postgres.changes import Changes
@@ -17,6 +19,7 @@ from qboxrelay.spool.times import to_ms
 
 _LEASE_RAN_OUT = RequestResult(error="lease", text="the relay stopped before the answer was recorded")
 _NEVER_SENT = RequestResult(error="stopped", text="the relay was stopping, nothing was sent")
+_UNHEARD = RequestResult(error="claim", text="the database did not answer the claim, nothing was sent")
 _NO_CONTENT = RequestResult(error="content", text="the content is missing from the spool")
 _REQUESTS_AT_ONCE = 100
 """Leases that one claim ends; the next one ends more."""
@@ -34,6 +37,7 @@ class Recorder:
         connection: Connection,
         changes: Changes,
         request: int,
+        token: int,
         *,
         answer: RequestResult,
         results: Sequence[Result],
@@ -42,7 +46,13 @@ class Recorder:
         """One statement. What the request does not own any more is left alone."""
         last = sorted({result.key: result for result in results}.values(), key=lambda result: result.key)
         values = _columns(last) | _answer(answer)
-        values |= {"request": request, "now": to_ms(now), "keep_raw": self._keep_raw, "nothing": not results}
+        values |= {
+            "request": request,
+            "token": token,
+            "now": to_ms(now),
+            "keep_raw": self._keep_raw,
+            "nothing": not results,
+        }
         cursor = await connection.execute(self._sql["record"], values)
         for row in await cursor.fetchall():
             state = State(row["state"])
@@ -50,9 +60,10 @@ class Recorder:
             if state is State.QUEUED:
                 changes.woken.add(row["account"])
 
-    async def owned(self, connection: Connection, request: int, keys: Iterable[int]) -> dict[int, int]:
+    async def owned(self, connection: Connection, request: int, token: int, keys: Iterable[int]) -> dict[int, int]:
         """Those of the keys that the request still owns, locked, with their sizes."""
-        cursor = await connection.execute(self._sql["owned"], {"request": request, "keys": list(keys)})
+        values = {"request": request, "token": token, "keys": list(keys)}
+        cursor = await connection.execute(self._sql["owned"], values)
         return {row["key"]: row["payload_bytes"] for row in await cursor.fetchall()}
 
     async def end_for_split(
@@ -81,14 +92,40 @@ class Recorder:
         chosen = self._sql["ran_out" if node is None else "left_by"]
         lost: Counter[str] = Counter()
         for row in await (await connection.execute(chosen, values)).fetchall():
-            of = {"request": row["key"], "now": to_ms(now)}
-            left = await (await connection.execute(self._sql["left_of"], of)).fetchall()
-            results = [_result(one["key"], into, "unknown", "lease", _LEASE_RAN_OUT.text) for one in left]
-            if results:
-                await self.record(connection, changes, row["key"], answer=_LEASE_RAN_OUT, results=results, now=now)
-            await connection.execute(self._sql["close_request"], of)
-            lost[row["account"]] += len(results)
+            lost[row["account"]] += await self._end(connection, changes, row, _LEASE_RAN_OUT, into, "unknown", now)
         return lost
+
+    async def end_unheard(
+        self, connection: Connection, changes: Changes, *, node: str, tokens: Sequence[int], now: datetime
+    ) -> dict[int, int]:
+        """Put back what claims with these tokens took, of which this node did not hear: nothing was sent. How many, by those tokens that came
+        through.
+        """
+        values = {"node": node, "tokens": list(tokens)}
+        found: Counter[int] = Counter()
+        for row in await (await connection.execute(self._sql["unheard"], values)).fetchall():
+            found[row["token"]] += await self._end(connection, changes, row, _UNHEARD, State.QUEUED, "deferred", now)
+        return found
+
+    async def _end(
+        self,
+        connection: Connection,
+        changes: Changes,
+        request: DictRow,
+        answer: RequestResult,
+        into: State,
+        outcome: str,
+        now: datetime,
+    ) -> int:
+        """End a request, which is locked, with all that is under way of it. How many those were."""
+        of = {"request": request["key"], "now": to_ms(now)}
+        left = await (await connection.execute(self._sql["left_of"], of)).fetchall()
+        results = [_result(one["key"], into, outcome, answer.error or "", answer.text) for one in left]
+        if results:
+            key, token = request["key"], request["token"]
+            await self.record(connection, changes, key, token, answer=answer, results=results, now=now)
+        await connection.execute(self._sql["close_request"], of)
+        return len(results)
 
     async def hold_unreadable(
         self, connection: Connection, changes: Changes, batch: Batch, keys: Sequence[int], now: datetime
@@ -96,13 +133,20 @@ class Recorder:
         """Content that is gone cannot be sent, and must not stop its neighbours."""
         if keys:
             results = [_result(key, State.HELD, "deferred", "content", _NO_CONTENT.text) for key in keys]
-            await self.record(connection, changes, batch.request_key, answer=_NO_CONTENT, results=results, now=now)
+            key, token = batch.request_key, token_of(batch)
+            await self.record(connection, changes, key, token, answer=_NO_CONTENT, results=results, now=now)
             changes.woken.add(batch.account)
 
     async def give_back(self, connection: Connection, changes: Changes, batch: Batch, now: datetime) -> None:
         """Put a batch that nobody received back; the attempts still count as attempts."""
         results = [_result(one.key, State.QUEUED, "deferred", "stopped", _NEVER_SENT.text) for one in batch.submissions]
-        await self.record(connection, changes, batch.request_key, answer=_NEVER_SENT, results=results, now=now)
+        key, token = batch.request_key, token_of(batch)
+        await self.record(connection, changes, key, token, answer=_NEVER_SENT, results=results, now=now)
+
+
+def token_of(batch: Batch) -> int:
+    """What tells its claim from another one with the same number."""
+    return int(batch.lease.rpartition("/")[2])
 
 
 def _result(key: int, state: State, outcome: str, reason: str, text: str) -> Result:

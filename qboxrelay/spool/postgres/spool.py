@@ -271,6 +271,10 @@ class PostgresSpool:
         never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         return await never
 
+    def cut_off(self) -> None:
+        """While it closes: the server is not waited for any longer."""
+        self._database.cut_off()
+
     async def close(self) -> None:
         if self._closed:
             return
@@ -320,7 +324,8 @@ class PostgresSpool:
     async def _work_for(self, accounts: list[str]) -> list[str]:
         async with self._database.reading() as connection:
             now, server_now = self._clock.now(), self._database.now_ms()
-            return await looking.work_for(self._sql, connection, accounts, now=now, server_now=server_now)
+            found = await looking.work_for(self._sql, connection, accounts, now=now, server_now=server_now)
+        return [*found, *self._leasing.doubtful().intersection(accounts)]
 
     def _reading(self) -> AbstractAsyncContextManager[Connection]:
         self._transactions.require_open()

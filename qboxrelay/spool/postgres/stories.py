@@ -68,12 +68,26 @@ async def trace(sql: Sql, connection: Connection, text: str, limit: int) -> list
         return found[-limit:][::-1]
     known = storable(text)
     quoted = orjson.dumps(known.encode().lower().decode()).decode()
-    values = {"text": known.removeprefix("<").removesuffix(">"), "quoted": quoted, "limit": limit}
-    rows = await (await connection.execute(sql["traced"], values)).fetchall()
+    values: dict[str, object] = {"text": known.removeprefix("<").removesuffix(">"), "quoted": quoted, "limit": limit}
+    keys = {row["key"] for row in await (await connection.execute(sql["traced"], values)).fetchall()}
     if "@" in text:
-        rows += await (await connection.execute(sql["traced_recipient"], values)).fetchall()
-    keys = sorted({row["key"] for row in rows}, reverse=True)[:limit]
-    return [record_of(row) for row in await (await connection.execute(sql["records_of"], {"keys": keys})).fetchall()]
+        keys.update(await _to_recipient(sql, connection, values, limit))
+    values = {"keys": sorted(keys, reverse=True)[:limit]}
+    return [record_of(row) for row in await (await connection.execute(sql["records_of"], values)).fetchall()]
+
+
+async def _to_recipient(sql: Sql, connection: Connection, values: Mapping[str, object], limit: int) -> list[int]:
+    """Keys, the newest first: of the newest part, then of twice as many each time. Who gets much of the mail is found in the first of them."""
+    row = await (await connection.execute(sql["parts"])).fetchone()
+    found: list[int] = []
+    if row is None or row["last"] is None:
+        return found
+    last, width = row["last"], 1
+    while last >= row["first"] and len(found) < limit:
+        some = {**values, "first": max(row["first"], last - width + 1), "last": last}
+        found += [one["key"] for one in await (await connection.execute(sql["traced_recipient"], some)).fetchall()]
+        last, width = last - width, 2 * width
+    return found
 
 
 async def story(sql: Sql, connection: Connection, id_: str) -> Story | None:

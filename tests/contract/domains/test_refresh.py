@@ -236,11 +236,12 @@ async def test_what_another_process_leaves_is_taken_over_at_once(tmp_path: Path)
             beside = FactsBeside(tmp_path / "spool.db")
             stale = Listing(fetched_at=listing.fetched_at - timedelta(minutes=1))
             await beside.remember(NAME, to_bytes(stale))
-            await refresher._look()
+            await refresher.look()
             assert await parts.state("example.com") is DomainState.ENABLED
             await beside.remember(NAME, b"damaged")
             await beside.remember(NAME, to_bytes(Listing(fetched_at=datetime.now(UTC), domains=fewer)))
-            await until(lambda: _is(parts, "example.com", DomainState.NOT_LISTED))
+            await parts.domains.look()
+            assert await parts.state("example.com") is DomainState.NOT_LISTED
 
 
 @scenario
@@ -249,6 +250,7 @@ async def test_static_domains_ask_nobody(tmp_path: Path) -> None:
     async with relay(tmp_path, free_port(), source="static", domains=["example.net"], run=True) as parts:
         assert await parts.state("example.net") is DomainState.ENABLED
         assert await parts.state("example.com") is DomainState.NOT_LISTED
+        await parts.domains.look()
         assert parts.domains.status()["source"] == "static"
         assert parts.metric("status", domain="example.net", status="enabled") == 1
 

@@ -99,7 +99,7 @@ async def test_a_slow_try_does_not_undo_what_was_asked_later(tmp_path: Path) -> 
     async with refreshing(tmp_path, management) as (refresher, spool):
         slow = asyncio.create_task(refresher.refresh())
         await spool.remember(KEPT, to_bytes(Listing(fetched_at=now - timedelta(minutes=1))))
-        await refresher._look()
+        await refresher.look()
         management.answers.set()
         await slow
         assert refresher.listing is not None
@@ -118,7 +118,7 @@ async def test_a_clock_that_was_set_back_keeps_nothing_of_the_future(tmp_path: P
     async with refreshing(tmp_path, management) as (refresher, spool):
         await refresher.refresh()
         await spool.remember(KEPT, to_bytes(Listing(fetched_at=now - timedelta(minutes=1))))
-        await refresher._look()
+        await refresher.look()
         assert refresher.listing is not None
         assert refresher.listing.fetched_at == now - timedelta(minutes=1)
         await refresher.refresh()

@@ -6,10 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import ByteSize
 
 from qboxrelay.model.submission import State
 from qboxrelay.settings.schema import SpoolSettings
+from qboxrelay.settings.typed import ByteSize
 from qboxrelay.spool.port import SpoolError, SpoolFull
 from tests.contract.spool.harness import (
     ACCEPTED,

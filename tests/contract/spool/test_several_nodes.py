@@ -90,6 +90,35 @@ async def test_a_slow_node_records_nothing_over_the_new_owner(spools: PostgresSp
         assert await counts(two) == spools.counted() == {State.SENT: (1, 15)}
 
 
+@pytest.mark.parametrize("node", ["one", "two"], ids=["its own next claim", "another node's claim"])
+@scenario
+async def test_a_number_that_is_given_again_is_another_lease(spools: PostgresSpools, node: str) -> None:
+    """After a failover to a server that lacks the last moments: its next claim has the number of one that is lost, of the same mail."""
+    async with AsyncExitStack() as stack:
+        one, two = await both(spools, stack)
+        await one.put([mail("a")])
+        old = await taken(one)
+        forgotten = f"""
+            DELETE FROM {spools.schema}.requests; DELETE FROM {spools.schema}.attempts;
+            UPDATE {spools.schema}.states SET state = 'queued', request = NULL, attempts = 0;
+            DELETE FROM {spools.schema}.depth; INSERT INTO {spools.schema}.depth VALUES (0, '{ACCOUNT}', 'queued', 1, 15);
+            ALTER TABLE {spools.schema}.requests ALTER COLUMN key RESTART WITH {old.request_key};
+        """
+        shared_connection().execute(forgotten.encode())
+        new = await taken({"one": one, "two": two}[node])
+        assert (new.request_key, new.submissions[0].key) == (old.request_key, old.submissions[0].key)
+
+        await one.record(old, ACCEPTED, [failed(old.submissions[0])])
+        await one.record(old, RequestResult(), [])
+        assert await one.split(old, RequestResult(), [[old.submissions[0].key]], LEASE) == []
+        assert (await two.find("a"))[0].state is State.SENDING
+        # Its own request is not ended by the old one either: it runs out like any other.
+        assert await two.next_due_at(ACCOUNT) == spools.clock.now() + LEASE
+
+        await one.record(new, ACCEPTED, [sent(new.submissions[0])])
+        assert await counts(two) == spools.counted() == {State.SENT: (1, 15)}
+
+
 @scenario
 async def test_a_dead_nodes_leases_run_out(spools: PostgresSpools) -> None:
     """Another node waits for that, and sends its mail: not before, also when that other node starts meanwhile."""

@@ -124,13 +124,15 @@ async def pages(
     fill: Callable[[Spool], Any] | None = None,
     queue: Callable[[Queue], Queue] = lambda queue: queue,
     nodes: Sequence[Node] | None = None,
+    spool_of: Callable[[Spool], Spool] = lambda spool: spool,
+    patience: timedelta = timedelta(hours=1),
 ) -> AsyncIterator[Pages]:
-    """Pages over a spool with one submission in each state, or what `fill` puts."""
+    """Pages over a spool with one submission in each state, or what `fill` puts. `spool_of` gives what figures are read from."""
     known, spools, registry = chosen or settings(), SqliteSpools(folder), CollectorRegistry()
     numbers = count()
     async with spools.open() as spool:
         await (fill or one_of_each)(spool)
-        figures = SpoolFigures(spool, ["default"], spools.clock)
+        figures = SpoolFigures(spool_of(spool), ["default"], spools.clock)
         history = History(registry=registry, refresh=figures.refresh, figures=figures.latest, clock=spools.clock)
         IntakeMetrics(registry)
         health = Health(probes={}, detail=dict, clock=spools.clock)
@@ -142,7 +144,7 @@ async def pages(
             keeper=Doorkeeper(
                 settings=known.status, names=["relay.example"], token=lambda: made.token, sessions=sessions
             ),
-            clock=spools.clock, nodes=None if nodes is None else listed(nodes),
+            clock=spools.clock, nodes=None if nodes is None else listed(nodes), patience=patience,
         )  # fmt: skip
         made.adopt = lambda anew: site.adopt(anew, domains)
         app = create_app(registry=registry, refresh=figures.refresh, health=health, site=site)

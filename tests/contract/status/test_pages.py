@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from qboxrelay.settings.schema import Settings
-from qboxrelay.spool.port import Spool
+from qboxrelay.spool.port import Depth, Spool, SpoolUnreachable
 from qboxrelay.spool.queue import Overview, Queue
 from qboxrelay.status.messages import Asked
 from tests.contract.spool.harness import ACCEPTED, START, failed, mail, scenario, sent, taken
@@ -256,6 +256,67 @@ async def test_a_spool_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         for path in ("/", "/messages", "/accounts"):
             assert "there is no spool" in await site.text(path, status=503)
         assert await site.text("/healthz")
+
+
+class Unreadable:
+    """A spool that may give no figures."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool, self.away = spool, False
+
+    async def depth(self) -> Depth:
+        if self.away:
+            raise SpoolUnreachable("the connection to the database broke")
+        return await self._spool.depth()
+
+
+@scenario
+async def test_what_is_known_without_the_spool_is_shown(tmp_path: Path) -> None:
+    """Since when it cannot be read, whether mail is taken, what was accepted here, how accounts are; and all again once it can be read."""
+    made: list[Unreadable] = []
+
+    def unreadable(spool: Spool) -> Spool:
+        made.append(Unreadable(spool))
+        return cast("Spool", made[0])
+
+    async with pages(tmp_path, spool_of=unreadable) as site:
+        site.spools.clock.advance(timedelta(minutes=10))
+        await site.history.sample()
+        made[0].away = True
+        site.spools.path.rename(tmp_path / "elsewhere.db")
+        for _ in range(2):
+            page = await site.text("/", status=503)
+            site.spools.clock.advance(timedelta(minutes=10))
+            since = 'cannot be read since <time datetime="2026-01-01T12:10:00+00:00"'
+            for said in ("relay.example", since, "Accepting mail", "Accepted", "The last hour", "quota"):
+                assert said in page, said
+        made[0].away = False
+        (tmp_path / "elsewhere.db").rename(site.spools.path)
+        site.spools.clock.advance(timedelta(minutes=10))
+        assert "cannot be read" not in await site.text("/")
+        site.spools.path.rename(tmp_path / "elsewhere.db")
+        assert "cannot be read:" in await site.text("/messages", status=503)
+
+
+@pytest.mark.parametrize("path", ["/", "/messages", "/accounts"])
+@scenario
+async def test_a_spool_that_keeps_silent_is_told(tmp_path: Path, path: str) -> None:
+    """Nobody waits for it without an end."""
+    async with pages(tmp_path, queue=lambda queue: cast("Queue", Silent(queue)), patience=timedelta()) as site:
+        assert "gave no answer" in await site.text(path, status=503)
+
+
+class Silent:
+    """A queue that answers nothing."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    def __getattr__(self, name: str) -> Any:
+        async def never(*_arguments: Any, **_options: Any) -> None:
+            await asyncio.Event().wait()
+
+        return never
 
 
 class Hanging:

@@ -102,6 +102,58 @@ def test_it_samples_at_regular_times() -> None:
     assert [one.at for one in samples] == [1000 + place * EVERY.total_seconds() for place in range(5)]
 
 
+class Idle(Recorded):
+    """The spool's figures stay as they are."""
+
+    async def _refresh(self) -> None:
+        """Nothing has come."""
+
+
+class Steps(ManualClock):
+    """Ends after some sleeps; before one of them a mail comes."""
+
+    def __init__(self, recorded: Recorded | None = None) -> None:
+        super().__init__()
+        self.ticks = 1210.0
+        self.recorded, self.steps = recorded, 0
+
+    async def sleep(self, delay: timedelta) -> None:
+        self.advance(delay)
+        self.steps += 1
+        if self.steps == 4 and self.recorded is not None:
+            self.recorded.mails.inc()
+        if self.steps == 6:
+            raise Enough
+
+
+def test_an_idle_relay_is_hardly_woken() -> None:
+    """While nothing changes it samples once a minute, on the minute; as soon as something did, each ten seconds."""
+    clock = Steps()
+    clock.recorded = recorded = Idle(clock)
+    with pytest.raises(Enough):
+        asyncio.run(recorded.history.run())
+
+    assert [one.at for one in recorded.history.samples()] == [1210, 1220, 1260, 1320, 1380, 1390]
+
+
+def test_who_looks_sees_the_present() -> None:
+    """A sample that is no longer fresh is followed by another; a fresh one is enough."""
+    recorded = Idle()
+    for delay in (0, 0, 9, 1, 60):
+        recorded.clock.advance(timedelta(seconds=delay))
+        asyncio.run(recorded.history.catch_up())
+
+    assert [one.at for one in recorded.history.samples()] == [1000, 1010, 1070]
+
+
+def test_rates_where_samples_are_few() -> None:
+    """Mail that ends an hour of nothing is spread over the time since the sample a minute before, not over less."""
+    at = [0, 60, 120, 180, 190, 200]
+    samples = [Sample(at=1000.0 + second, counts={MAILS: 12.0 * (second > 120)}) for second in at]
+
+    assert history.per_minute(samples, MAILS) == [(140, 0), (80, 0), (20, 12), (10, 12 * 60 / 70), (0, 12 * 60 / 80)]
+
+
 def test_a_chart_begins_at_zero_and_ends_at_a_round_number() -> None:
     """The latest point stands at the right edge; what is older than the chart is left out."""
     chart = draw("Mail", "a minute", [("accepted", [(90, 99.0), (60, 0.0), (0, 37.0)])], seconds=60, show=count)

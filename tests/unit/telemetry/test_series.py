@@ -146,11 +146,13 @@ def test_lag_is_what_the_loop_came_too_late() -> None:
 
 
 def test_an_idle_loop_is_looked_at_less_and_less_often_and_a_busy_one_again_as_before() -> None:
+    """In the end once a minute, on the minute, when others look as well."""
     clock = CountingClock([*[0.0] * 15, *[1.0] * 2])
+    clock.seconds = 610.0
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(LoopLag(CollectorRegistry(), clock, clock.cpu_seconds).run())
 
-    assert clock.delays == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 32.0, 0.5]
+    assert clock.delays == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 50.0, 0.5]
 
 
 def test_pause_is_counted_when_it_begins() -> None:

@@ -22,7 +22,7 @@ def test_one_is_closed_and_the_others_wait() -> None:
     async def run() -> None:
         porter = Porter(counts=Counts(), hand=nobody_can)
         door = ListenerSettings(name="smtp", address=SocketAddress("127.0.0.1", 0))
-        settings = Settings.model_construct(listeners=(door,))
+        settings = Settings(listeners=(door,))
         porter.adopt(settings, porter.plan(settings, InheritedSockets()))
         clients = [socket.create_connection(("127.0.0.1", porter.doors[0].port), timeout=10) for _ in range(5)]
         porter.serve(frozenset({1}))

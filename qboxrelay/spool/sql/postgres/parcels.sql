@@ -18,9 +18,8 @@ WHERE ended_at IS NULL AND leased_until > server_ms(%(server)s::bigint)
 WITH counted AS (
   SELECT state, sum(messages)::bigint AS messages, sum(bytes)::bigint AS bytes FROM depth GROUP BY state
 ), failed AS (
-  SELECT count(*) AS messages, coalesce(sum(t.payload_bytes), 0)::bigint AS bytes FROM states AS t
-  WHERE t.state = 'failed' AND t.finished_at IS NOT NULL
-    AND (t.tell IS NOT NULL OR EXISTS (SELECT 1 FROM payloads AS p WHERE p.key = t.key AND octet_length(p.payload) > 0))
+  SELECT count(*) AS messages, coalesce(sum(t.payload_bytes), 0)::bigint AS bytes FROM failed AS t
+  WHERE (t.tell IS NOT NULL OR EXISTS (SELECT 1 FROM payloads AS p WHERE p.key = t.key AND octet_length(p.payload) > 0))
 ), split AS (
   SELECT state, state IN ('queued', 'sending', 'held') AS is_mail, messages, bytes FROM counted WHERE state <> 'failed'
   UNION ALL SELECT 'failed', true, messages, bytes FROM failed
@@ -31,21 +30,21 @@ SELECT state, is_mail, messages, bytes FROM split WHERE messages > 0
 -- parcels_of_mail --
 -- What is not finished; of a failure also what may still be retried, or told of.
 SELECT m.key, coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.raw), 0) AS size FROM (
-  (SELECT key FROM states WHERE state = 'queued' AND finished_at IS NULL AND key > %(after)s ORDER BY key LIMIT %(limit)s)
+  (SELECT key FROM unfinished WHERE state = 'queued' AND key > %(after)s ORDER BY key LIMIT %(limit)s)
   UNION ALL
-  (SELECT key FROM states WHERE state = 'held' AND finished_at IS NULL AND key > %(after)s ORDER BY key LIMIT %(limit)s)
+  (SELECT key FROM unfinished WHERE state = 'held' AND key > %(after)s ORDER BY key LIMIT %(limit)s)
   UNION ALL
-  (SELECT t.key FROM states AS t LEFT JOIN payloads AS c USING (key)
-   WHERE t.state = 'failed' AND t.finished_at IS NOT NULL AND t.key > %(after)s AND (t.tell IS NOT NULL OR octet_length(c.payload) > 0)
+  (SELECT t.key FROM failed AS t LEFT JOIN payloads AS c USING (key)
+   WHERE t.key > %(after)s AND (t.tell IS NOT NULL OR octet_length(c.payload) > 0)
    ORDER BY t.key LIMIT %(limit)s)
 ) AS m LEFT JOIN payloads AS p USING (key) ORDER BY m.key LIMIT %(limit)s
 
 -- parcels_of_trail --
 SELECT m.key, coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.raw), 0) AS size FROM (
-  (SELECT key FROM states WHERE state = 'sent' AND key > %(after)s ORDER BY key LIMIT %(limit)s)
+  (SELECT key FROM sent WHERE key > %(after)s ORDER BY key LIMIT %(limit)s)
   UNION ALL
-  (SELECT t.key FROM states AS t LEFT JOIN payloads AS c USING (key)
-   WHERE t.state = 'failed' AND t.finished_at IS NOT NULL AND t.key > %(after)s AND t.tell IS NULL AND coalesce(octet_length(c.payload), 0) = 0
+  (SELECT t.key FROM failed AS t LEFT JOIN payloads AS c USING (key)
+   WHERE t.key > %(after)s AND t.tell IS NULL AND coalesce(octet_length(c.payload), 0) = 0
    ORDER BY t.key LIMIT %(limit)s)
 ) AS m LEFT JOIN payloads AS p USING (key) ORDER BY m.key LIMIT %(limit)s
 

@@ -9,41 +9,44 @@ WHERE r.id COLLATE "C" = %(id)s OR (r.id COLLATE "C" > %(id)s || '-' AND r.id CO
 SELECT r.*, q.request_id FROM records AS r LEFT JOIN requests AS q ON q.key = r.request ORDER BY r.key DESC LIMIT %(limit)s
 
 -- latest_in_state --
+WITH found AS MATERIALIZED (
+  (SELECT key FROM unfinished WHERE %(state)s = 'queued' AND state = 'queued' ORDER BY key DESC LIMIT %(limit)s) UNION ALL
+  (SELECT key FROM unfinished WHERE %(state)s = 'sending' AND state = 'sending' ORDER BY key DESC LIMIT %(limit)s) UNION ALL
+  (SELECT key FROM unfinished WHERE %(state)s = 'held' AND state = 'held' ORDER BY key DESC LIMIT %(limit)s) UNION ALL
+  (SELECT key FROM failed WHERE %(state)s = 'failed' ORDER BY key DESC LIMIT %(limit)s) UNION ALL
+  (SELECT key FROM sent WHERE %(state)s = 'sent' ORDER BY key DESC LIMIT %(limit)s)
+)
 SELECT r.*, q.request_id FROM records AS r LEFT JOIN requests AS q ON q.key = r.request
-WHERE r.state = %(state)s ORDER BY r.key DESC LIMIT %(limit)s
-
--- latest_unfinished --
-SELECT r.*, q.request_id FROM records AS r LEFT JOIN requests AS q ON q.key = r.request
-WHERE r.state = %(state)s AND r.finished_at IS NULL ORDER BY r.key DESC LIMIT %(limit)s
+WHERE r.key = ANY (ARRAY(SELECT key FROM found)) ORDER BY r.key DESC
 
 -- page_floor --
 -- Down to which key a page looks: of no state more rows than asked for; NULL when all are looked at. What is not asked for is not read.
 SELECT greatest(
   CASE WHEN 'queued' = ANY(%(states)s::text[]) THEN (
-    SELECT key FROM states WHERE state = 'queued' AND finished_at IS NULL AND key < %(before)s ORDER BY key DESC OFFSET %(skip)s LIMIT 1) END,
+    SELECT key FROM unfinished WHERE state = 'queued' AND key < %(before)s ORDER BY key DESC OFFSET %(skip)s LIMIT 1) END,
   CASE WHEN 'sending' = ANY(%(states)s::text[]) THEN (
-    SELECT key FROM states WHERE state = 'sending' AND finished_at IS NULL AND key < %(before)s ORDER BY key DESC OFFSET %(skip)s LIMIT 1) END,
+    SELECT key FROM unfinished WHERE state = 'sending' AND key < %(before)s ORDER BY key DESC OFFSET %(skip)s LIMIT 1) END,
   CASE WHEN 'held' = ANY(%(states)s::text[]) THEN (
-    SELECT key FROM states WHERE state = 'held' AND finished_at IS NULL AND key < %(before)s ORDER BY key DESC OFFSET %(skip)s LIMIT 1) END,
+    SELECT key FROM unfinished WHERE state = 'held' AND key < %(before)s ORDER BY key DESC OFFSET %(skip)s LIMIT 1) END,
   CASE WHEN 'failed' = ANY(%(states)s::text[]) THEN (
-    SELECT key FROM states WHERE state = 'failed' AND finished_at IS NOT NULL AND key < %(before)s ORDER BY key DESC OFFSET %(skip)s LIMIT 1) END,
+    SELECT key FROM failed WHERE key < %(before)s ORDER BY key DESC OFFSET %(skip)s LIMIT 1) END,
   CASE WHEN 'sent' = ANY(%(states)s::text[]) THEN (
-    SELECT key FROM states WHERE state = 'sent' AND key < %(before)s ORDER BY key DESC OFFSET %(skip)s LIMIT 1) END
+    SELECT key FROM sent WHERE key < %(before)s ORDER BY key DESC OFFSET %(skip)s LIMIT 1) END
 ) AS key
 
 -- page --
 -- All down to the floor that an operator's selection may mean; an empty text narrows nothing.
 WITH looked_at AS (
-  SELECT key FROM states
-  WHERE 'queued' = ANY(%(states)s::text[]) AND state = 'queued' AND finished_at IS NULL AND key < %(before)s AND key >= %(last)s
-  UNION ALL SELECT key FROM states
-  WHERE 'sending' = ANY(%(states)s::text[]) AND state = 'sending' AND finished_at IS NULL AND key < %(before)s AND key >= %(last)s
-  UNION ALL SELECT key FROM states
-  WHERE 'held' = ANY(%(states)s::text[]) AND state = 'held' AND finished_at IS NULL AND key < %(before)s AND key >= %(last)s
-  UNION ALL SELECT key FROM states
-  WHERE 'failed' = ANY(%(states)s::text[]) AND state = 'failed' AND finished_at IS NOT NULL AND key < %(before)s AND key >= %(last)s
-  UNION ALL SELECT key FROM states
-  WHERE 'sent' = ANY(%(states)s::text[]) AND state = 'sent' AND key < %(before)s AND key >= %(last)s)
+  SELECT key FROM unfinished
+  WHERE 'queued' = ANY(%(states)s::text[]) AND state = 'queued' AND key < %(before)s AND key >= %(last)s
+  UNION ALL SELECT key FROM unfinished
+  WHERE 'sending' = ANY(%(states)s::text[]) AND state = 'sending' AND key < %(before)s AND key >= %(last)s
+  UNION ALL SELECT key FROM unfinished
+  WHERE 'held' = ANY(%(states)s::text[]) AND state = 'held' AND key < %(before)s AND key >= %(last)s
+  UNION ALL SELECT key FROM failed
+  WHERE 'failed' = ANY(%(states)s::text[]) AND key < %(before)s AND key >= %(last)s
+  UNION ALL SELECT key FROM sent
+  WHERE 'sent' = ANY(%(states)s::text[]) AND key < %(before)s AND key >= %(last)s)
 SELECT r.*, q.request_id FROM looked_at JOIN records AS r USING (key) LEFT JOIN requests AS q ON q.key = r.request
 WHERE r.received_at BETWEEN %(received_after)s AND %(received_before)s
   AND (%(account)s = '' OR r.account = %(account)s)
@@ -58,25 +61,50 @@ SELECT r.*, q.request_id, coalesce((SELECT octet_length(p.payload) FROM payloads
 FROM records AS r LEFT JOIN requests AS q ON q.key = r.request WHERE r.id COLLATE "C" = %(id)s
 
 -- attempts_of --
+-- Those that are over, and the one that is under way.
 SELECT a.number, a.outcome, a.reason, a.text, r.started_at, r.ended_at, r.messages, r.status, r.request_id, r.error, r.text AS request_text,
        r.connect_seconds, r.answer_seconds
-FROM attempts AS a LEFT JOIN requests AS r ON r.key = a.request WHERE a.submission = %(key)s ORDER BY a.number
+FROM (
+  SELECT number, request, outcome, reason, text FROM attempts WHERE submission = %(key)s
+  UNION ALL SELECT attempts, request, NULL, NULL, NULL FROM unfinished WHERE key = %(key)s AND state = 'sending'
+) AS a LEFT JOIN requests AS r ON r.key = a.request ORDER BY a.number
 
 -- content_of --
 SELECT p.payload, p.raw FROM submissions AS s JOIN payloads AS p ON p.key = s.key WHERE s.id COLLATE "C" = %(id)s
 
 -- traced --
--- The newest of each kind of id.
-(SELECT a.submission AS key FROM requests AS r JOIN attempts AS a ON a.request = r.key
- WHERE r.request_id COLLATE "C" = %(text)s ORDER BY key DESC LIMIT %(limit)s)
+-- The newest of each kind of id, by parts of keys, as the indexes are made.
+WITH parts AS MATERIALIZED (
+  SELECT ARRAY(SELECT generate_series((SELECT min(key) FROM submissions) >> 16, (SELECT max(key) FROM submissions) >> 16)) AS of_mail,
+         ARRAY(SELECT generate_series((SELECT min(key) FROM requests) >> 16, (SELECT max(key) FROM requests) >> 16)) AS of_requests
+), request AS MATERIALIZED (
+  SELECT key FROM requests
+  WHERE key >> 16 = ANY((SELECT of_requests FROM parts)::bigint[]) AND request_id COLLATE "C" = %(text)s AND request_id IS NOT NULL
+)
+(SELECT submission AS key FROM attempts WHERE request = ANY(ARRAY(SELECT key FROM request)) ORDER BY key DESC LIMIT %(limit)s)
 UNION
-(SELECT key FROM states WHERE message_id COLLATE "C" = %(text)s ORDER BY key DESC LIMIT %(limit)s)
+(SELECT key FROM unfinished WHERE request = ANY(ARRAY(SELECT key FROM request)) AND state = 'sending' ORDER BY key DESC LIMIT %(limit)s)
 UNION
-(SELECT key FROM submissions WHERE message_id_header COLLATE "C" IN (%(text)s, '<' || %(text)s || '>') ORDER BY key DESC LIMIT %(limit)s)
+(SELECT key FROM states
+ WHERE key >> 16 = ANY((SELECT of_mail FROM parts)::bigint[]) AND message_id COLLATE "C" = %(text)s AND message_id IS NOT NULL
+ ORDER BY key DESC LIMIT %(limit)s)
+UNION
+(SELECT key FROM submissions
+ WHERE key >> 16 = ANY((SELECT of_mail FROM parts)::bigint[]) AND message_id_header COLLATE "C" IN (%(text)s, '<' || %(text)s || '>')
+ ORDER BY key DESC LIMIT %(limit)s)
+
+-- parts --
+-- NULL where there is no mail.
+SELECT min(key) >> 16 AS first, max(key) >> 16 AS last FROM submissions
 
 -- traced_recipient --
--- A list has no order that an index could know: all of them are read, the newest first, until there are enough.
-SELECT key FROM submissions WHERE strpos(lower(recipients COLLATE "C"), %(quoted)s) > 0 ORDER BY key DESC LIMIT %(limit)s
+-- Within some parts of keys. Ordered by what no index has: a walk back over all mail would seem to be cheap, and find the last of few at its end.
+SELECT key FROM submissions
+WHERE addressed(key, recipients) && ARRAY(
+    SELECT (part << 40) | (hashtextextended(substr(%(quoted)s::text, 2, length(%(quoted)s::text) - 2), 0) & 1099511627775)
+    FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS part)
+  AND strpos(lower(recipients COLLATE "C"), %(quoted)s) > 0
+ORDER BY key + 0 DESC LIMIT %(limit)s
 
 -- records_of --
 SELECT r.*, q.request_id FROM records AS r LEFT JOIN requests AS q ON q.key = r.request
@@ -88,11 +116,11 @@ GROUP BY account, state HAVING sum(messages) <> 0 ORDER BY account, state
 
 -- oldest_in_states --
 SELECT first.state, s.received_at FROM (
-  (SELECT key, state FROM states WHERE state = 'queued' AND finished_at IS NULL ORDER BY key LIMIT 1) UNION ALL
-  (SELECT key, state FROM states WHERE state = 'sending' AND finished_at IS NULL ORDER BY key LIMIT 1) UNION ALL
-  (SELECT key, state FROM states WHERE state = 'held' AND finished_at IS NULL ORDER BY key LIMIT 1) UNION ALL
-  (SELECT key, state FROM states WHERE state = 'failed' AND finished_at IS NOT NULL ORDER BY key LIMIT 1) UNION ALL
-  (SELECT key, state FROM states WHERE state = 'sent' ORDER BY key LIMIT 1)
+  (SELECT key, state FROM unfinished WHERE state = 'queued' ORDER BY key LIMIT 1) UNION ALL
+  (SELECT key, state FROM unfinished WHERE state = 'sending' ORDER BY key LIMIT 1) UNION ALL
+  (SELECT key, state FROM unfinished WHERE state = 'held' ORDER BY key LIMIT 1) UNION ALL
+  (SELECT key, state FROM failed ORDER BY key LIMIT 1) UNION ALL
+  (SELECT key, state FROM sent ORDER BY key LIMIT 1)
 ) AS first JOIN submissions AS s USING (key)
 
 -- paused --

@@ -29,7 +29,7 @@ WITH arrived AS MATERIALIZED (
     nullif(traceparent, '')
   FROM arrived
 ), waiting AS (
-  INSERT INTO states (key, account, client_key, priority, payload_bytes) SELECT key, account, client_key, priority, payload_bytes FROM arrived
+  INSERT INTO unfinished (key, account, client_key, priority, payload_bytes) SELECT key, account, client_key, priority, payload_bytes FROM arrived
 ), contents AS (
   INSERT INTO payloads (key, payload, raw) SELECT key, payload, raw FROM arrived
 )
@@ -52,9 +52,9 @@ SELECT account, state, sum(messages)::bigint AS messages, sum(bytes)::bigint AS 
 -- The first of each account among so many of each state, and, behind it, the last of those many and how many they were. Keys are in order of
 -- arrival.
 WITH first AS MATERIALIZED (
-  (SELECT 'queued' AS state, key, account FROM states WHERE state = 'queued' ORDER BY key LIMIT %(limit)s) UNION ALL
-  (SELECT 'sending', key, account FROM states WHERE state = 'sending' ORDER BY key LIMIT %(limit)s) UNION ALL
-  (SELECT 'held', key, account FROM states WHERE state = 'held' ORDER BY key LIMIT %(limit)s)
+  (SELECT 'queued' AS state, key, account FROM unfinished WHERE state = 'queued' ORDER BY key LIMIT %(limit)s) UNION ALL
+  (SELECT 'sending', key, account FROM unfinished WHERE state = 'sending' ORDER BY key LIMIT %(limit)s) UNION ALL
+  (SELECT 'held', key, account FROM unfinished WHERE state = 'held' ORDER BY key LIMIT %(limit)s)
 ), found AS (
   SELECT state, account, min(key) AS key, false AS last, 0 AS looked_at FROM first GROUP BY state, account
   UNION ALL SELECT state, '', max(key), true, count(*) FROM first GROUP BY state
@@ -64,48 +64,48 @@ SELECT f.state, f.account, f.last, f.looked_at, s.received_at FROM found AS f JO
 -- promote --
 -- What has come, and what cannot be ours: a time beyond the horizon was written by another clock, and waiting for it would strand the mail.
 WITH due AS MATERIALIZED (
-  SELECT key FROM states WHERE state = 'queued' AND NOT ready AND account = %(account)s AND next_attempt_at <= %(now)s
+  SELECT key FROM unfinished WHERE state = 'queued' AND NOT ready AND account = %(account)s AND next_attempt_at <= %(now)s
   ORDER BY next_attempt_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ), stranded AS MATERIALIZED (
-  SELECT key FROM states WHERE state = 'queued' AND NOT ready AND account = %(account)s AND next_attempt_at > %(horizon)s
+  SELECT key FROM unfinished WHERE state = 'queued' AND NOT ready AND account = %(account)s AND next_attempt_at > %(horizon)s
   ORDER BY next_attempt_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 )
-UPDATE states AS t SET ready = true, next_attempt_at = NULL
+UPDATE unfinished AS t SET ready = true, next_attempt_at = NULL
 FROM (SELECT key FROM due UNION ALL SELECT key FROM stranded) AS found WHERE t.key = found.key;
 
 -- next_due --
 -- Whether something is ready, when the next waiting one is due, and after how many milliseconds the first lease runs out. An order is asked for
 -- where only one index has it: for an account without mail any other would be read to its end.
 SELECT EXISTS (SELECT 1 FROM pauses WHERE account IN ('', %(account)s)) AS paused,
-  (SELECT true FROM states WHERE state = 'queued' AND ready AND account = %(account)s
+  (SELECT true FROM unfinished WHERE state = 'queued' AND ready AND account = %(account)s
    ORDER BY client_key COLLATE "C", priority DESC, key LIMIT 1) AS ready,
-  (SELECT min(next_attempt_at) FROM states WHERE state = 'queued' AND NOT ready AND account = %(account)s) AS due,
+  (SELECT min(next_attempt_at) FROM unfinished WHERE state = 'queued' AND NOT ready AND account = %(account)s) AS due,
   (SELECT min(leased_until) FROM requests WHERE ended_at IS NULL AND account = %(account)s) - server_ms(%(server)s::bigint) AS leased_for;
 
 -- work_for --
 -- Those of the accounts that have something to be claimed, or a lease that ran out.
 SELECT asked.account FROM unnest(%(accounts)s::text[]) AS asked (account)
-WHERE (SELECT true FROM states AS s WHERE s.state = 'queued' AND s.ready AND s.account = asked.account
+WHERE (SELECT true FROM unfinished AS s WHERE s.state = 'queued' AND s.ready AND s.account = asked.account
        ORDER BY client_key COLLATE "C", priority DESC, key LIMIT 1)
-   OR (SELECT min(s.next_attempt_at) FROM states AS s WHERE s.state = 'queued' AND NOT s.ready AND s.account = asked.account) <= %(now)s
+   OR (SELECT min(s.next_attempt_at) FROM unfinished AS s WHERE s.state = 'queued' AND NOT s.ready AND s.account = asked.account) <= %(now)s
    OR EXISTS (SELECT 1 FROM requests AS r WHERE r.ended_at IS NULL AND r.account = asked.account
               AND r.leased_until <= server_ms(%(server)s::bigint));
 
 -- clients --
 -- Clients with something ready, by one seek each, beginning behind the last one served.
 WITH RECURSIVE behind (name, number) AS (
-  (SELECT client_key COLLATE "C", 1 FROM states
+  (SELECT client_key COLLATE "C", 1 FROM unfinished
    WHERE state = 'queued' AND ready AND account = %(account)s AND client_key COLLATE "C" > %(last)s ORDER BY client_key COLLATE "C" LIMIT 1)
   UNION ALL
-  SELECT (SELECT client_key COLLATE "C" FROM states
+  SELECT (SELECT client_key COLLATE "C" FROM unfinished
           WHERE state = 'queued' AND ready AND account = %(account)s AND client_key COLLATE "C" > behind.name
           ORDER BY client_key COLLATE "C" LIMIT 1), number + 1
   FROM behind WHERE behind.name IS NOT NULL AND number < %(limit)s
 ), before (name, number) AS (
-  (SELECT client_key COLLATE "C", 1 FROM states
+  (SELECT client_key COLLATE "C", 1 FROM unfinished
    WHERE state = 'queued' AND ready AND account = %(account)s AND client_key COLLATE "C" <= %(last)s ORDER BY client_key COLLATE "C" LIMIT 1)
   UNION ALL
-  SELECT (SELECT client_key COLLATE "C" FROM states
+  SELECT (SELECT client_key COLLATE "C" FROM unfinished
           WHERE state = 'queued' AND ready AND account = %(account)s AND client_key COLLATE "C" > before.name
             AND client_key COLLATE "C" <= %(last)s
           ORDER BY client_key COLLATE "C" LIMIT 1), number + 1
@@ -120,7 +120,7 @@ SELECT c.name, r.key, r.payload_bytes, r.priority
 FROM unnest(%(clients)s::text[]) WITH ORDINALITY AS c (name, place)
 CROSS JOIN (VALUES (1, 2147483647), (0, 0), (-2147483648, -1)) AS class (least, most)
 CROSS JOIN LATERAL (
-  SELECT key, payload_bytes, priority FROM states
+  SELECT key, payload_bytes, priority FROM unfinished
   WHERE state = 'queued' AND ready AND account = %(account)s AND client_key COLLATE "C" = c.name AND priority BETWEEN class.least AND class.most
   ORDER BY priority DESC, key LIMIT %(fetch)s FOR NO KEY UPDATE SKIP LOCKED) AS r
 ORDER BY c.place, r.priority DESC, r.key;
@@ -128,25 +128,23 @@ ORDER BY c.place, r.priority DESC, r.key;
 -- overdue --
 -- What an account has waited for longest, due or not; of the first so many of all accounts in order of arrival.
 SELECT f.key, f.account, f.payload_bytes, coalesce(f.retried_at, s.received_at) AS received_at
-FROM (SELECT key, account, payload_bytes, retried_at FROM states
+FROM (SELECT key, account, payload_bytes, retried_at FROM unfinished
       WHERE state = 'queued' AND key > %(after)s ORDER BY key LIMIT %(limit)s) AS f
 JOIN submissions AS s ON s.key = f.key ORDER BY f.key;
 
 -- still_queued --
-SELECT key, payload_bytes FROM states WHERE key = ANY (%(keys)s::bigint[]) AND state = 'queued' AND account = %(account)s
+SELECT key, payload_bytes FROM unfinished WHERE key = ANY (%(keys)s::bigint[]) AND state = 'queued' AND account = %(account)s
 ORDER BY key FOR NO KEY UPDATE SKIP LOCKED;
 
 -- lease --
--- A new request with an attempt for each of its submissions; they are in the order of the list.
+-- A new request, and the number of an attempt in the row of each of its submissions.
 WITH request AS (
-  INSERT INTO requests (account, node, started_at, leased_until, messages, bytes, under_way)
-  VALUES (%(account)s, %(node)s, %(now)s, server_ms(%(server)s::bigint) + %(lease)s, %(messages)s, %(bytes)s, %(messages)s) RETURNING key
+  INSERT INTO requests (account, node, token, started_at, leased_until, messages, bytes, under_way)
+  VALUES (%(account)s, %(node)s, %(token)s, %(now)s, server_ms(%(server)s::bigint) + %(lease)s, %(messages)s, %(bytes)s, %(messages)s) RETURNING key
 ), leased AS (
-  UPDATE states AS t SET state = 'sending', ready = true, request = request.key, attempts = t.attempts + 1, next_attempt_at = NULL
+  UPDATE unfinished AS t SET state = 'sending', ready = true, request = request.key, attempts = t.attempts + 1, next_attempt_at = NULL
   FROM request WHERE t.key = ANY (%(keys)s::bigint[])
   RETURNING t.key, t.attempts, t.failures, t.maybe_sent, t.request
-), written AS (
-  INSERT INTO attempts (submission, number, request) SELECT key, attempts, request FROM leased
 )
 SELECT l.key, l.attempts, l.failures, l.maybe_sent, request.key AS request FROM request LEFT JOIN leased AS l ON true;
 
@@ -158,15 +156,15 @@ FROM submissions AS s LEFT JOIN payloads AS p USING (key) WHERE s.key = ANY (%(k
 
 -- owned --
 -- Only what this request still owns: a lease that ran out and was given anew has another request. Nobody else can end it meanwhile.
-WITH mine AS MATERIALIZED (SELECT key FROM requests WHERE key = %(request)s FOR NO KEY UPDATE)
-SELECT t.key, t.payload_bytes, t.attempts FROM mine JOIN states AS t ON t.request = mine.key
+WITH mine AS MATERIALIZED (SELECT key FROM requests WHERE key = %(request)s AND token = %(token)s FOR NO KEY UPDATE)
+SELECT t.key, t.payload_bytes, t.attempts FROM mine JOIN unfinished AS t ON t.request = mine.key
 WHERE t.key = ANY (%(keys)s::bigint[]) AND t.state = 'sending' ORDER BY t.key FOR NO KEY UPDATE OF t;
 
 -- record --
 -- What the request still owns is settled, its attempts and content with it; the request ends with its last submission. The request is locked
 -- first, by whoever ends it, so that nobody waits for each other.
 WITH mine AS MATERIALIZED (
-  SELECT key FROM requests WHERE key = %(request)s FOR NO KEY UPDATE
+  SELECT key FROM requests WHERE key = %(request)s AND token = %(token)s FOR NO KEY UPDATE
 ), part AS MATERIALIZED (
   SELECT * FROM unnest(
     %(keys)s::bigint[], %(states)s::text[], %(next_attempts)s::bigint[], %(outcomes)s::text[], %(reasons)s::text[], %(texts)s::text[],
@@ -185,14 +183,14 @@ WITH mine AS MATERIALIZED (
   FROM mine CROSS JOIN part AS p WHERE t.key = p.key AND t.request = mine.key AND t.state = 'sending'
   RETURNING t.key, t.account, t.payload_bytes, t.attempts, t.state, t.outcome, t.reason, t.text
 ), tried AS (
-  UPDATE attempts AS a SET outcome = s.outcome, reason = s.reason, text = s.text
-  FROM settled AS s WHERE a.submission = s.key AND a.number = s.attempts
+  INSERT INTO attempts (submission, number, request, outcome, reason, text)
+  SELECT key, attempts, %(request)s, outcome, reason, text FROM settled
 ), ended AS (
   UPDATE requests AS r SET under_way = r.under_way - s.settled, ended_at = CASE WHEN r.under_way = s.settled THEN %(now)s::bigint END,
     status = %(status)s, request_id = %(request_id)s, error = %(error)s, text = %(text)s, connect_seconds = %(connect_seconds)s,
     answer_seconds = %(answer_seconds)s
   FROM (SELECT count(*)::integer AS settled FROM settled) AS s
-  WHERE r.key = %(request)s AND r.ended_at IS NULL AND (s.settled > 0 OR %(nothing)s)
+  WHERE r.key = (SELECT key FROM mine) AND r.ended_at IS NULL AND (s.settled > 0 OR %(nothing)s)
 ), emptied AS (
   -- The message as received stays.
   UPDATE payloads AS p SET payload = '' FROM settled AS s WHERE p.key = s.key AND s.state = 'sent' AND %(keep_raw)s AND p.raw IS NOT NULL
@@ -211,8 +209,8 @@ SELECT key, account, payload_bytes, state FROM settled;
 -- end_for_split --
 -- The attempts of submissions that stay under way, in requests of their own.
 WITH tried AS (
-  UPDATE attempts AS a SET outcome = 'deferred', reason = 'split', text = %(text)s
-  FROM states AS t WHERE t.key = ANY (%(keys)s::bigint[]) AND a.submission = t.key AND a.number = t.attempts
+  INSERT INTO attempts (submission, number, request, outcome, reason, text)
+  SELECT key, attempts, request, 'deferred', 'split', %(text)s FROM unfinished WHERE key = ANY (%(keys)s::bigint[])
 )
 UPDATE requests AS r SET under_way = r.under_way - %(settled)s, ended_at = CASE WHEN r.under_way = %(settled)s THEN %(now)s::bigint END,
   status = %(status)s, request_id = %(request_id)s, error = %(error)s, text = %(text)s, connect_seconds = %(connect_seconds)s,
@@ -221,50 +219,60 @@ WHERE r.key = %(request)s AND r.ended_at IS NULL;
 
 -- ran_out --
 -- Requests whose lease ran out; another node that ends them already is not waited for.
-SELECT key, account, node FROM requests
+SELECT key, token, account, node FROM requests
 WHERE ended_at IS NULL AND leased_until <= server_ms(%(server)s::bigint) ORDER BY key LIMIT %(limit)s
 FOR NO KEY UPDATE SKIP LOCKED;
 
 -- left_by --
 -- What this node left under way when it stopped. What other nodes have under way is theirs until the lease runs out, and some time longer after an
 -- outage of the server.
-SELECT key, account, node FROM requests WHERE ended_at IS NULL AND node = %(node)s::text ORDER BY key LIMIT %(limit)s
+SELECT key, token, account, node FROM requests WHERE ended_at IS NULL AND node = %(node)s::text ORDER BY key LIMIT %(limit)s
 FOR NO KEY UPDATE SKIP LOCKED;
 
+-- unheard --
+-- Claims of this node whose commit nobody heard of, and that came through all the same. They are under way for nobody.
+SELECT key, token, account FROM requests WHERE ended_at IS NULL AND node = %(node)s::text AND token = ANY (%(tokens)s::bigint[]) ORDER BY key
+FOR NO KEY UPDATE;
+
 -- left_of --
-SELECT t.key FROM attempts AS a JOIN states AS t ON t.key = a.submission
-WHERE a.request = %(request)s AND t.request = a.request AND t.state = 'sending' ORDER BY t.key;
+SELECT key FROM unfinished WHERE request = %(request)s AND state = 'sending' ORDER BY key;
 
 -- close_request --
 -- What is not under way any more needs no lease, however it ended.
 UPDATE requests SET ended_at = %(now)s, under_way = 0 WHERE key = %(request)s AND ended_at IS NULL;
 
 -- prune_contents --
--- The content of mail that failed long ago. The message as received stays where it is kept.
+-- The content of mail that failed long ago. The message as received stays where it is kept. Whose content went is not looked at again.
 WITH old AS MATERIALIZED (
-  SELECT t.key, p.raw IS NOT NULL AND %(keep_raw)s AS stays FROM states AS t JOIN payloads AS p USING (key)
-  WHERE t.state = 'failed' AND t.finished_at IS NOT NULL AND t.finished_at < %(before)s AND length(p.payload) > 0
-  LIMIT %(limit)s FOR UPDATE OF t, p SKIP LOCKED
+  SELECT key FROM failed WHERE NOT emptied AND finished_at < %(before)s ORDER BY finished_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), marked AS (
+  UPDATE failed SET emptied = true WHERE key = ANY (ARRAY(SELECT key FROM old))
 ), emptied AS (
-  UPDATE payloads AS p SET payload = '' FROM old WHERE p.key = old.key AND old.stays
+  UPDATE payloads SET payload = '' WHERE key = ANY (ARRAY(SELECT key FROM old)) AND raw IS NOT NULL AND %(keep_raw)s
 ), dropped AS (
-  DELETE FROM payloads AS p USING old WHERE p.key = old.key AND NOT old.stays
+  DELETE FROM payloads WHERE key = ANY (ARRAY(SELECT key FROM old)) AND (raw IS NULL OR NOT %(keep_raw)s)
 )
 SELECT count(*) AS went FROM old;
 
 -- prune_submissions --
--- A few of the oldest finished ones of a state, with all that belongs to them, and their figures.
-WITH old AS MATERIALIZED (
-  SELECT key, account, state, payload_bytes FROM states
-  WHERE state = %(state)s AND finished_at IS NOT NULL AND finished_at < %(before)s ORDER BY finished_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+-- A few of the oldest finished ones of each state, with all that belongs to them, and their figures. Lists of keys: how many rows a part of a
+-- statement yields, the server can only guess, and might read a whole table for it.
+WITH of_sent AS MATERIALIZED (
+  SELECT key, account, state, payload_bytes FROM sent WHERE finished_at < %(before)s ORDER BY finished_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), of_failed AS MATERIALIZED (
+  SELECT key, account, state, payload_bytes FROM failed WHERE finished_at < %(before)s ORDER BY finished_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), old AS MATERIALIZED (
+  SELECT * FROM of_sent UNION ALL SELECT * FROM of_failed
 ), payload AS (
-  DELETE FROM payloads AS d USING old WHERE d.key = old.key
+  DELETE FROM payloads WHERE key = ANY (ARRAY(SELECT key FROM old))
 ), attempt AS (
-  DELETE FROM attempts AS d USING old WHERE d.submission = old.key
+  DELETE FROM attempts WHERE submission = ANY (ARRAY(SELECT key FROM old))
 ), submission AS (
-  DELETE FROM submissions AS d USING old WHERE d.key = old.key
-), state AS (
-  DELETE FROM states AS d USING old WHERE d.key = old.key
+  DELETE FROM submissions WHERE key = ANY (ARRAY(SELECT key FROM old))
+), was_sent AS (
+  DELETE FROM sent WHERE key = ANY (ARRAY(SELECT key FROM of_sent))
+), had_failed AS (
+  DELETE FROM failed WHERE key = ANY (ARRAY(SELECT key FROM of_failed))
 ), counted AS (
   INSERT INTO depth (slot, account, state, messages, bytes)
   SELECT pg_backend_pid() %% 64, account, state, -count(*), -sum(payload_bytes) FROM old GROUP BY account, state ORDER BY account, state
@@ -273,11 +281,11 @@ WITH old AS MATERIALIZED (
 SELECT count(*) AS went FROM old;
 
 -- prune_acts --
-DELETE FROM acts WHERE key IN (SELECT key FROM acts WHERE at < %(before)s ORDER BY at LIMIT %(limit)s FOR UPDATE SKIP LOCKED);
+DELETE FROM acts WHERE key = ANY (ARRAY(SELECT key FROM acts WHERE at < %(before)s ORDER BY at LIMIT %(limit)s FOR UPDATE SKIP LOCKED));
 
 -- prune_requests --
-DELETE FROM requests WHERE key IN (
-  SELECT key FROM requests WHERE ended_at IS NOT NULL AND ended_at < %(before)s ORDER BY ended_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED);
+DELETE FROM requests WHERE key = ANY (ARRAY(
+  SELECT key FROM requests WHERE ended_at IS NOT NULL AND ended_at < %(before)s ORDER BY ended_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED));
 
 -- heartbeat --
 INSERT INTO heartbeat (id, at) VALUES (1, %(now)s) ON CONFLICT (id) DO UPDATE SET at = greatest(heartbeat.at + 1, excluded.at);
