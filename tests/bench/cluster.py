@@ -30,9 +30,9 @@ from tests.support.processes import HOST, Relay, wait_until
 
 SESSIONS = 40
 LOADS = (
-    Load("4 KB, kept connections", ("-d", "-l", "4096"), 6000, 0),
-    Load("4 KB, a connection each", ("-l", "4096"), 3000, 0),
-    Load("100 KB, kept connections", ("-d", "-l", "102400"), 800, 0),
+    Load("4 KB, kept connections", ("-d", "-l", "4096"), 6000),
+    Load("4 KB, a connection each", ("-l", "4096"), 3000),
+    Load("100 KB, kept connections", ("-d", "-l", "102400"), 800),
 )
 SAFE = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "256MB", "max_wal_size": "2GB"}
 BASE = "PostgreSQL, one relay"
