@@ -86,6 +86,8 @@ class Lane:
         self._halves_turn = True
         self._answered = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._no_turn_before = 0.0
+        """Monotonic: when the next turn among all relays comes, where the last one asked for was too far off."""
         self._step_began: float | None = None
         """Monotonic; None while it waits for something that will wake it."""
 
@@ -139,12 +141,13 @@ class Lane:
             return None
         now = self._clock.monotonic()
         closed = self._gate.wait(now)
-        await self._return_halves(now + closed)
+        rest = max(self._rate.wait(now), self._no_turn_before - now)
+        await self._return_halves(now + max(closed, rest))
         if closed > 0:
             if not await self._overdue.give_up(self._gate.status(now)):
                 await self._wait_for_gate(closed)
             return None
-        if (delay := self._rate.wait(now) - _CLAIM_AHEAD) > 0:
+        if (delay := rest - _CLAIM_AHEAD) > 0:
             await self._wait(self._clock.sleep(timedelta(seconds=delay)))
             return None
         if not await self._has_room():
@@ -192,7 +195,11 @@ class Lane:
     async def _has_turn(self, leased: _Leased) -> bool:
         """Among all relays; and whether the account is still open."""
         while self._turns is not None:
-            turn = await self._turns.next()
+            turn = await self._turns.next(leased.send_by)
+            if not turn.taken:
+                # It would come too late for the lease. To take it all the same would put off those of all relays, and of this one's next try.
+                self._no_turn_before = turn.starts_at
+                return False
             # A slow server may have taken what the lease allows for.
             if self._clock.monotonic() > leased.send_by or not await self._reached(turn.wait, leased):
                 return False

@@ -4,7 +4,7 @@ Turns follow one another by the clock that all relays share, at the token's inte
 turn without coming too near to those that follow. A turn that was missed by more is not used, and after it others leave more room.
 
 In: a token's rate, monotonic seconds. Out: turns. Never: more requests within a second than are allowed, however many relays there are, and
-however late this one or the answers to it are.
+however late this one or the answers to it are; a turn taken that could not be used, which would keep all relays waiting for it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -22,10 +22,11 @@ _SHRINKS = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """In monotonic seconds. It is surely reached at `starts_at`, and has surely not passed at `ends_at`."""
+    """In monotonic seconds. It is surely reached at `starts_at`, and has surely not passed at `ends_at`. One that is not `taken` is anybody's."""
 
     starts_at: float
     ends_at: float
+    taken: bool = True
 
     def wait(self, now: float) -> float:
         return max(0.0, self.starts_at - now)
@@ -55,14 +56,25 @@ class Turns:
         self._room = window * _ROOM
         self._interval = rate.interval + self._room / count
         self._late = self._room
+        self._passed = 0
 
-    async def next(self) -> Turn:
-        """The account's gate is as up to date as the turn. Raises `SpoolError`; then nothing may start."""
-        before, extra, passed = self._monotonic(), self._late - self._room, self._rate.passed()
+    async def next(self, until: float) -> Turn:
+        """The next turn, taken if it comes `until` then. The account's gate is as up to date as the turn. Raises `SpoolError`; then nothing may
+        start.
+        """
+        before, extra = self._monotonic(), self._late - self._room
+        self._passed += self._rate.passed()
         turned = await self._shared.turn(
-            self._token(), self._account, interval=self._interval, late=extra, accepted=passed
+            self._token(),
+            self._account,
+            interval=self._interval,
+            late=extra,
+            accepted=self._passed,
+            within=until - before,
         )
-        turn = Turn(starts_at=self._monotonic() + turned.wait, ends_at=before + turned.wait + self._late)
+        if turned.taken:
+            self._passed = 0
+        turn = Turn(self._monotonic() + turned.wait, before + turned.wait + self._late, turned.taken)
         await self._heed(self._account, turned.version)
         return turn
 

@@ -66,10 +66,14 @@ class SharedCondition:
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """A turn: the seconds until it, and the version of what is known of the account; 0 when nothing is."""
+    """A turn: the seconds until it, and the version of what is known of the account; 0 when nothing is.
+
+    One that is further off than was asked for is not `taken`: it stays for whoever comes for it.
+    """
 
     wait: float
     version: int
+    taken: bool = True
 
 
 class Nodes(Protocol):
@@ -93,9 +97,11 @@ class Shared(Nodes, Protocol):
         """Whether this relay speaks for the spool as a whole: never two of them at a time, and soon again one."""
         ...
 
-    async def turn(self, token: bytes, account: str, *, interval: float, late: float, accepted: int) -> Turned:
-        """Take the next turn of a token, for an account; the next one is `interval` + `late` after it. `accepted`: requests that passed since
-        the last turn, each of which makes a token that was slowed down a little faster.
+    async def turn(
+        self, token: bytes, account: str, *, interval: float, late: float, accepted: int, within: float
+    ) -> Turned:
+        """Take the next turn of a token, for an account, if it comes `within` so many seconds; the next one is `interval` + `late` after it.
+        `accepted`: requests that passed since the last turn, each of which makes a token that was slowed down a little faster.
         """
         ...
 
@@ -134,7 +140,16 @@ class Alone:
     alone = True
     leads = True
 
-    async def turn(self, token: bytes, account: str, *, interval: float, late: float, accepted: int) -> Turned:  # noqa: ARG002 - the port's
+    async def turn(
+        self,
+        token: bytes,  # noqa: ARG002 - the port's
+        account: str,  # noqa: ARG002 - as above
+        *,
+        interval: float,  # noqa: ARG002 - as above
+        late: float,  # noqa: ARG002 - as above
+        accepted: int,  # noqa: ARG002 - as above
+        within: float,  # noqa: ARG002 - as above
+    ) -> Turned:
         return Turned(0.0, 0)
 
     async def slow_down(self, token: bytes) -> None:

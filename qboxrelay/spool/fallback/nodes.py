@@ -34,8 +34,10 @@ class LateShared:
     def leads(self) -> bool:
         return self._inner is not None and self._inner.leads
 
-    async def turn(self, token: bytes, account: str, *, interval: float, late: float, accepted: int) -> Turned:
-        return await self._shared.turn(token, account, interval=interval, late=late, accepted=accepted)
+    async def turn(
+        self, token: bytes, account: str, *, interval: float, late: float, accepted: int, within: float
+    ) -> Turned:
+        return await self._shared.turn(token, account, interval=interval, late=late, accepted=accepted, within=within)
 
     async def slow_down(self, token: bytes) -> None:
         await self._shared.slow_down(token)

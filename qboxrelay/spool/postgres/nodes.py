@@ -92,8 +92,10 @@ class PostgresShared:
     def leads(self) -> bool:
         return self._watch.leads
 
-    async def turn(self, token: bytes, account: str, *, interval: float, late: float, accepted: int) -> Turned:
-        return await self._rates.turn(token, account, interval=interval, late=late, accepted=accepted)
+    async def turn(
+        self, token: bytes, account: str, *, interval: float, late: float, accepted: int, within: float
+    ) -> Turned:
+        return await self._rates.turn(token, account, interval=interval, late=late, accepted=accepted, within=within)
 
     async def slow_down(self, token: bytes) -> None:
         await self._rates.slow_down(token)

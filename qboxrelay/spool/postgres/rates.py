@@ -1,6 +1,7 @@
 """Turns of a token over all nodes.
 
-In: a token's digest, how far apart its requests are to be. Out: the seconds until the next turn. Never: a turn that two nodes have; the token.
+In: a token's digest, how far apart its requests are to be. Out: the seconds until the next turn. Never: a turn that two nodes have; one that is
+put off by who cannot wait for it; the token.
 """
 
 from qboxrelay.spool.postgres.database import Database
@@ -20,7 +21,9 @@ class Rates:
         self._database = database
         self._sql = load_statements("postgres")
 
-    async def turn(self, token: bytes, account: str, *, interval: float, late: float, accepted: int) -> Turned:
+    async def turn(
+        self, token: bytes, account: str, *, interval: float, late: float, accepted: int, within: float
+    ) -> Turned:
         values = {
             "token": token,
             "account": account,
@@ -29,11 +32,17 @@ class Rates:
             "faster": _FASTER * accepted,
             "furthest": _FURTHEST_TURNS * _SLOWEST * interval,
             "seconds": self._seconds(),
+            "within": within,
         }
         async with self._database.reading() as connection:
             row = await (await connection.execute(self._sql["take_turn"], values)).fetchone()
-        assert row is not None
-        return Turned(max(0.0, float(row["wait"])), row["version"])
+            taken = row is not None
+            if row is None:
+                row = await (await connection.execute(self._sql["next_turn"], values)).fetchone()
+        # Between the two statements the token was forgotten: whoever asks again finds out.
+        return (
+            Turned(0.0, 0, taken=False) if row is None else Turned(max(0.0, float(row["wait"])), row["version"], taken)
+        )
 
     async def slow_down(self, token: bytes) -> None:
         async with self._database.reading() as connection:

@@ -109,6 +109,22 @@ async def test_documented_rate_holds_over_nodes(tmp_path: Path) -> None:
     assert times == dict.fromkeys(subjects, 1)
 
 
+@scenario
+async def test_turn_that_the_lease_does_not_last_for(tmp_path: Path) -> None:
+    """Leased mail is given back until the turn comes nearer, and no turn is taken for nothing: that would put off everybody's for ever."""
+    short = patient(lease="6s", request_deadline="3s", connect_timeout="2s")
+    async with sandbox(requests_per_second=10) as api:
+        nodes, used = Nodes(tmp_path), ten_a_second(api.base_url)
+        async with nodes.two(used, settings=short, token=api.token) as (one, _):
+            await one.spool.put(mails("before"))
+            await one.relay.finished()
+            await nodes.schema.ask("UPDATE rates SET turn_at = turn_at + 8 RETURNING turn_at")
+            await one.spool.put(mails("behind", "after"))
+            await one.relay.finished()
+        times = Counter(entry["message"]["subject"] for entry in await api.accepted())
+    assert times == {"before": 1, "behind": 1, "after": 1}
+
+
 @pytest.mark.parametrize(
     ("step", "condition"),
     [

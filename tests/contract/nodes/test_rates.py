@@ -1,6 +1,7 @@
 """Turns of one token over several nodes: by one clock, never more than allowed, whoever asks, and however late."""
 
 import asyncio
+import math
 from datetime import timedelta
 from itertools import pairwise
 
@@ -21,7 +22,7 @@ TOKEN, OTHER = b"a digest", b"another digest"
 async def turn(
     node: PostgresShared | Rates, token: bytes = TOKEN, *, interval: float = 0.1, late: float = 0.0
 ) -> float:
-    return (await node.turn(token, "default", interval=interval, late=late, accepted=0)).wait
+    return (await node.turn(token, "default", interval=interval, late=late, accepted=0, within=math.inf)).wait
 
 
 @scenario
@@ -77,7 +78,7 @@ async def test_slow_down_holds_for_all_and_wears_off() -> None:
             await two.slow_down(TOKEN)
         clock.advance(timedelta(minutes=1))
         assert [await turn(one), await turn(one)] == pytest.approx([0, 1.0], abs=1e-4)
-        await two.turn(TOKEN, "default", interval=0.1, late=0, accepted=1000)
+        await two.turn(TOKEN, "default", interval=0.1, late=0, accepted=1000, within=60)
         clock.advance(timedelta(minutes=1))
         assert [await turn(one), await turn(one)] == pytest.approx([0, 0.1], abs=1e-4)
 
@@ -92,6 +93,38 @@ async def test_server_clock_that_was_set_back() -> None:
         assert await turn(node) <= 100 + 1e-4
         clock.advance(timedelta(seconds=101))
         assert await turn(node) <= 0.1
+
+
+@scenario
+async def test_turn_that_is_too_far_off_stays() -> None:
+    """However often somebody asks who cannot wait for it: it comes no later, and whoever can wait gets it."""
+    schema = Schema(clock := ManualClock())
+    async with schema.node("one") as one, schema.node("two") as two:
+        assert [await turn(one, interval=5), await turn(one, interval=5)] == pytest.approx([0, 5], abs=1e-4)
+        for _ in range(50):
+            asked = await two.turn(TOKEN, "default", interval=5, late=0, accepted=0, within=9)
+            assert not asked.taken
+            assert asked.wait == pytest.approx(10, abs=1e-4)
+        clock.advance(timedelta(seconds=1))
+        asked = await two.turn(TOKEN, "default", interval=5, late=0, accepted=0, within=9.01)
+        assert asked.taken
+        assert asked.wait == pytest.approx(9, abs=1e-4)
+
+
+@scenario
+async def test_server_clock_that_was_set_back_and_nobody_who_waits_long() -> None:
+    """The turn comes nearer while they ask, although each of them finds it too far off at first."""
+    schema = Schema(clock := ManualClock())
+    async with schema.node() as node:
+        await turn(node)
+        clock.jump(timedelta(hours=-1))
+        far = await node.turn(TOKEN, "default", interval=0.1, late=0, accepted=0, within=2)
+        assert not far.taken
+        assert far.wait == pytest.approx(100, abs=1e-4)
+        clock.advance(timedelta(seconds=99))
+        near = await node.turn(TOKEN, "default", interval=0.1, late=0, accepted=0, within=2)
+        assert near.taken
+        assert near.wait == pytest.approx(1, abs=1e-4)
 
 
 @scenario
@@ -123,7 +156,7 @@ async def test_requests_keep_their_distance_however_late_they_are() -> None:
         ]
         for number in range(120):
             lane = lanes[number % 2]
-            taken = await lane.next()
+            taken = await lane.next(math.inf)
             clock.advance(timedelta(seconds=taken.wait(clock.monotonic()) + lateness[number % len(lateness)]))
             if lane.use(taken, clock.monotonic()):
                 starts.append(clock.monotonic())
@@ -142,7 +175,7 @@ async def test_turn_tells_how_much_is_known_of_the_account() -> None:
     schema = Schema(ManualClock())
     async with schema.node("one") as one, schema.node("two") as two:
         for version in (0, 1, 2):
-            turned = await two.turn(TOKEN, "default", interval=0.1, late=0, accepted=0)
+            turned = await two.turn(TOKEN, "default", interval=0.1, late=0, accepted=0, within=60)
             assert turned.version == version
             await one.tell("default", "quota", reason="words", token=TOKEN, wait=timedelta(seconds=1))
 

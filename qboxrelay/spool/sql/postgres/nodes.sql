@@ -29,12 +29,19 @@ SELECT name, version, started_at, seen_at, stopped_at, leads, accepted, sent, ac
 FROM nodes ORDER BY name
 
 -- take_turn --
--- The next free turn, at once or later, and the version of what is known of the account. Where the server's clock was set back, no turn is further off than `furthest`. Not worth waiting for a disk:
+-- The next free turn, at once or later, and the version of what is known of the account; no row where it is too far off for who asks, and stays free. Where the server's clock was set back, no turn is further off than `furthest`. Not worth waiting for a disk:
 -- a server that crashes is away for longer than the turns that it forgets.
 INSERT INTO rates AS r (token, turn_at, gap) VALUES (%(token)s, server_seconds(%(seconds)s), %(interval)s + %(late)s)
 ON CONFLICT (token) DO UPDATE SET turn_at = greatest(server_seconds(%(seconds)s), least(r.turn_at + r.gap, server_seconds(%(seconds)s) + %(furthest)s)),
   slowness = greatest(1, r.slowness - %(faster)s), gap = %(interval)s * greatest(1, r.slowness - %(faster)s) + %(late)s
+WHERE greatest(0, least(r.turn_at + r.gap - server_seconds(%(seconds)s), %(furthest)s)) <= %(within)s
 RETURNING turn_at - server_seconds(%(seconds)s) AS wait, coalesce((SELECT version FROM conditions WHERE account = %(account)s), 0) AS version,
+  set_config('synchronous_commit', 'off', true) AS quick
+
+-- next_turn --
+-- When it comes, without taking it. What the server's clock was set back by goes off here, too, or nobody might ever be near enough to take it.
+UPDATE rates SET turn_at = least(turn_at, server_seconds(%(seconds)s) + %(furthest)s - gap) WHERE token = %(token)s
+RETURNING turn_at + gap - server_seconds(%(seconds)s) AS wait, coalesce((SELECT version FROM conditions WHERE account = %(account)s), 0) AS version,
   set_config('synchronous_commit', 'off', true) AS quick
 
 -- slow_down --
