@@ -70,6 +70,8 @@ class Gates:
 
     async def run(self) -> None:
         if self.domains is not None:
+            # What came while these gates were made was told to those before them.
+            await self.domains.look()
             await self.domains.run()
 
     async def look(self) -> None:

@@ -3,13 +3,13 @@
 In: the spool. Out: a line in the log for each act of an operator. Never: an end of it because the spool is in trouble.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
 import structlog
 
 from qboxrelay.model.clock import Clock
-from qboxrelay.spool.port import Spool, SpoolError
+from qboxrelay.spool.port import Handled, Spool, SpoolError
 
 log = structlog.get_logger()
 
@@ -38,17 +38,15 @@ class Upkeep:
         """Take up what operators do beside this process, and say who did it; `refresh` then brings up to date what depends on it."""
         while True:
             try:
-                for one in await self._spool.follow():
-                    log.info(
-                        "operator.acted",
-                        what=one.what,
-                        id=one.id,
-                        account=one.account or "all",
-                        by=one.by,
-                        before=one.before,
-                    )
-                # After the log: what was taken up is not handed out again.
+                # Once more after something came: only then it is noted that it was told of, and a restart does not tell of it again.
+                while acts := await self._spool.follow():
+                    _tell(acts)
                 await refresh()
             except SpoolError as error:
                 log.error("operator.unseen", error=str(error))  # noqa: TRY400 - the spool's own words say it all
             await self._spool.changed()
+
+
+def _tell(acts: Iterable[Handled]) -> None:
+    for one in acts:
+        log.info("operator.acted", what=one.what, id=one.id, account=one.account or "all", by=one.by, before=one.before)

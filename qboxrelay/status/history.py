@@ -17,6 +17,7 @@ from qboxrelay.telemetry.metrics_spool import Figures
 EVERY = timedelta(seconds=10)
 SELDOM = timedelta(minutes=1)
 """While nothing happens: an idle relay is not to be woken for it."""
+_TOO_SOON = 0.9 * EVERY.total_seconds()
 KEPT = timedelta(hours=1)
 WINDOW = timedelta(minutes=1)
 """A rate, or a quantile, is that of so long before a moment, or a little longer where samples are few."""
@@ -89,6 +90,9 @@ class History:
         waiting: dict[str, int] = {}
         for one in figures.waiting:
             waiting[one.state] = waiting.get(one.state, 0) + one.messages
+        if len(self._samples) > 1 and self._samples[-1].at - self._samples[-2].at < _TOO_SOON:
+            # Somebody looked: however often that is, there are no more samples than time has room for.
+            self._samples.pop()
         self._samples.append(Sample(at=self._clock.monotonic(), counts=counts, buckets=buckets, waiting=waiting))
         oldest = self._samples[-1].at - (KEPT + WINDOW).total_seconds()
         while self._samples[0].at < oldest:

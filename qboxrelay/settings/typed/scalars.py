@@ -12,7 +12,7 @@ from pathlib import Path
 from qboxrelay.settings.typed.errors import wrong
 from qboxrelay.settings.typed.sizes import ByteSize
 
-_WHOLE = re.compile(r"[+-]?[0-9]+(?:_[0-9]+)*(?:\.0*)?")
+_WHOLE = re.compile(r"[+-]?[0-9]+(?:_[0-9]+)*(?:\.0+)?")
 _LONGEST_NUMBER = 4300
 """Digits: of more Python makes no number (its manual, "Integer string conversion length limitation")."""
 _LARGEST = 2**53
@@ -56,6 +56,9 @@ def read_number(value: object) -> float:
             raise wrong("float_type", value) from None
     if not isinstance(value, str):
         raise wrong("float_type", value)
+    if not value.isascii():
+        # Python reads the digits of every script.
+        raise wrong("float_parsing", value)
     try:
         return float(value)
     except ValueError:

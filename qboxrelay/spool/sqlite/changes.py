@@ -1,7 +1,8 @@
 """Waiting until somebody writes to the spool's file, without looking again and again.
 
 In: a directory. Out: a wait that ends when a file in it was written to; Linux's inotify says so. Never: a change that is missed for longer than
-`at_most`: where there is no inotify (another system, all watches taken, a network file system) the wait ends then.
+`at_most`: where there is no inotify (another system, all watches taken, a network file system) the wait ends then; or one whose sign came long
+before it could be seen: the wait after a sign is a short one.
 """
 
 import asyncio
@@ -17,23 +18,33 @@ _IN_MODIFY = 0x2
 """inotify(7): a file was written to. The database's log is one, whoever writes."""
 _EVENT_BYTES = 65536
 
-SETTLE, AT_MOST = timedelta(seconds=1), timedelta(minutes=10)
-"""How long an operator's act may wait to be taken up, where the system tells of it, and where it does not reach us."""
+SETTLE, SOON, AT_MOST = timedelta(seconds=1), timedelta(seconds=15), timedelta(minutes=10)
+"""How long an operator's act may wait to be taken up: where the system tells of it; where the disk takes longer than that to flush the commit
+of which it tells; where nothing tells of it.
+"""
 
 
 class Changes:
     """Watches from the first wait on; `close` ends it."""
 
     def __init__(
-        self, directory: Path, clock: Clock, *, settle: timedelta = SETTLE, at_most: timedelta = AT_MOST
+        self,
+        directory: Path,
+        clock: Clock,
+        *,
+        settle: timedelta = SETTLE,
+        soon: timedelta = SOON,
+        at_most: timedelta = AT_MOST,
     ) -> None:
         """`settle`: how long a wait goes on after the first sign, which comes before the commit can be seen. Without a watch every wait lasts
-        as long.
+        as long. `soon`: how long the wait behind it lasts at most, and the first one.
         """
         self._directory = directory
         self._clock = clock
         self._settle = settle
-        self._at_most = at_most.total_seconds()
+        self._soon, self._at_most = soon.total_seconds(), at_most.total_seconds()
+        self._signed = True
+        """Whether the last wait ended with a sign; what was written before the first one gave none."""
         self._descriptor: int | None = None
         self._begun = False
 
@@ -43,9 +54,11 @@ class Changes:
             self._begun = True
             self._descriptor = _watch(self._directory)
         if self._descriptor is not None:
+            longest, self._signed = self._soon if self._signed else self._at_most, False
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._at_most):
+                async with asyncio.timeout(longest):
                     await _readable(self._descriptor)
+                    self._signed = True
             _empty(self._descriptor)
         await self._clock.sleep(self._settle)
 

@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from qboxrelay.model.clock import SystemClock
 from qboxrelay.model.submission import NoticeKind, State
 from qboxrelay.settings.schema import SpoolSettings
 from qboxrelay.spool.port import RequestResult, Result, Spool, SpoolError, SpoolFull
 from qboxrelay.spool.queue import AT_ONCE, Act, Done, Selection
+from qboxrelay.upkeep import Upkeep
 from tests.contract.spool.harness import (
     ACCEPTED,
     ACCOUNT,
@@ -206,6 +208,26 @@ async def test_what_was_done_without_a_relay_is_told_by_the_next(spools: Spools)
     async with spools.open() as spool:
         assert [one.what for one in await spool.follow()] == ["release"]
         assert await spool.follow() == []
+    async with spools.open() as spool:
+        assert await spool.follow() == []
+
+
+@scenario
+async def test_a_relay_that_told_of_it_and_is_stopped_then_has_noted_it(spools: Spools) -> None:
+    """On an idle relay nothing else may happen between the two for a long time."""
+    async with spools.open() as spool:
+        await spool.put([mail("a")])
+        await spools.queue().act(Act.HOLD, ["a-1"], by="ann")
+        told = asyncio.Event()
+
+        async def up_to_date() -> None:
+            told.set()
+
+        following = asyncio.create_task(Upkeep(spool=spool, clock=SystemClock()).follow(up_to_date))
+        async with asyncio.timeout(30):
+            await told.wait()
+        following.cancel()
+        await asyncio.wait({following})
     async with spools.open() as spool:
         assert await spool.follow() == []
 

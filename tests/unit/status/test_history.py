@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -47,6 +48,18 @@ def test_memory_is_bounded() -> None:
     samples = recorded.sample(3 * (KEPT // EVERY))
 
     assert KEPT <= timedelta(seconds=samples[-1].at - samples[0].at) <= KEPT + timedelta(minutes=2)
+
+
+def test_memory_is_bounded_however_often_somebody_looks() -> None:
+    """Looks in between are replaced by what comes after them; the regular ones stay."""
+    recorded = Recorded()
+    for _ in range(int(KEPT.total_seconds())):
+        asyncio.run(recorded.history.sample())
+        recorded.clock.advance(timedelta(seconds=1))
+    samples = recorded.history.samples()
+
+    assert len(samples) <= KEPT / EVERY * 1.2 + 2
+    assert all(later.at - earlier.at <= EVERY.total_seconds() for earlier, later in pairwise(samples))
 
 
 def test_rates_are_of_the_minute_before() -> None:
