@@ -25,6 +25,7 @@ def mounted(place: Path, size: str) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
+        place.rmdir()
 
 
 def eat(place: Path, *, leave: int = 0) -> Path:
