@@ -29,6 +29,9 @@ def spool_findings(settings: Settings) -> Iterator[Finding]:
         return
     if not _readable(spool.url):
         yield Finding(_URL, "cannot be read as a URL", 'for example "postgresql://qboxrelay@db.example.com/mail"')
+    elif _torn(spool.url):
+        wrong = "has a port that is no number, or an @ in its host or database, as after a password with / or @ in it"
+        yield Finding(_URL, wrong, "in a password write / as %2F, @ as %40 and % as %25, or put it into password_file")
     if not _SCHEMA.fullmatch(spool.database_schema):
         wrong = "must be up to 48 lower-case letters, digits and _"
         yield Finding(("spool", "database_schema"), wrong, 'for example "qboxrelay"')
@@ -81,3 +84,12 @@ def _readable(url: str) -> bool:
         return bool(parts.netloc or parts.query) and not any(character.isspace() for character in url)
     except ValueError:
         return False
+
+
+def _torn(url: str) -> bool:
+    """Whether the driver, which ends a password at the first @ or /, takes a part of it for something that is shown."""
+    authority, _, path = url.partition("://")[2].partition("/")
+    before, at, after = authority.partition("@")
+    hosts = (after if at else before).partition("?")[0]
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts.split(",")]
+    return "@" in hosts or "@" in path.partition("?")[0] or any(port and not port.isdecimal() for port in ports)

@@ -55,15 +55,19 @@ class Health:
         self._asking = asyncio.Lock()
 
     async def readiness(self) -> Readiness:
-        stage = self._stage()
-        if stage is not None:
+        if self._stage() is not None:
             self._found(False)
-            return Readiness({"relay": stage}, self._detail())
+            return self.latest()
         async with self._asking:
             if self._clock.monotonic() - self._asked_at >= _REMEMBERED_SECONDS:
                 self._tell(await self._ask())
                 self._asked_at = self._clock.monotonic()
         return Readiness(self._reasons, self._detail())
+
+    def latest(self) -> Readiness:
+        """As it was found last, without asking."""
+        stage = self._stage()
+        return Readiness(self._reasons if stage is None else {"relay": stage}, self._detail())
 
     def _tell(self, reasons: dict[str, str]) -> None:
         """What changed is said once."""

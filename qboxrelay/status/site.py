@@ -62,7 +62,12 @@ class Domains(Protocol):
 
 
 View = Callable[["Site", Request], Awaitable[Response]]
-Trouble = Callable[["Site", Request, str], Awaitable[Response]]
+
+
+class Trouble(Protocol):
+    """What is shown instead. `silent`: the spool was waited for long enough."""
+
+    def __call__(self, site: "Site", request: Request, error: str, *, silent: bool = False) -> Awaitable[Response]: ...
 
 
 @dataclass(kw_only=True)
@@ -84,6 +89,8 @@ class Site:
     nodes: Callable[[], Awaitable[list[Node]]] | None = None
     patience: timedelta = timedelta(seconds=15)
     """With a look into the spool: a server that keeps silent must not keep people waiting."""
+    trouble_patience: timedelta = timedelta(seconds=6)
+    """With what is shown instead: a little longer than a probe takes."""
 
     def __post_init__(self) -> None:
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -113,7 +120,8 @@ class Site:
             except SpoolError as error:
                 return await trouble(self, request, str(error))
             except TimeoutError:
-                return await trouble(self, request, f"The spool gave no answer within {words.span(self.patience)}.")
+                silence = f"The spool gave no answer within {words.span(self.patience)}."
+                return await trouble(self, request, silence, silent=True)
 
         return respond
 

@@ -1,7 +1,12 @@
 """What is shown in place of a page whose spool cannot be read: what this relay knows by itself.
 
-In: the trouble, the metrics, the accounts' conditions. Out: a page with status 503. Never: another look into the spool for a figure of it.
+In: the trouble, the metrics, the accounts' conditions. Out: a page with status 503. Never: another look into the spool for a figure of it; a
+long wait for one that keeps silent.
 """
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,8 +16,14 @@ from qboxrelay.status.overview import charts
 from qboxrelay.status.site import Site
 
 
-async def show_trouble(site: Site, request: Request, error: str) -> Response:
-    await site.history.look_again()
+async def show_trouble(site: Site, request: Request, error: str, *, silent: bool = False) -> Response:
+    """By what was known before, where nothing newer is to be had in time."""
+    looks: list[Awaitable[object]] = [site.health.readiness()]
+    if not silent:
+        looks.append(site.history.look_again())
+    with suppress(TimeoutError):
+        async with asyncio.timeout(site.trouble_patience.total_seconds()):
+            await asyncio.gather(*looks)
     samples = site.history.samples()
     return site.page(
         request,
@@ -22,8 +33,8 @@ async def show_trouble(site: Site, request: Request, error: str) -> Response:
         since=site.history.unreadable_since,
         accepted=history.increase(samples, "qboxrelay_mails_accepted_total"),
         turned_away=history.increase(samples, "qboxrelay_mails_refused_total"),
-        covered=samples[-1].at - samples[0].at,
+        covered=samples[-1].at - samples[0].at if samples else 0.0,
         charts=charts(samples),
-        readiness=await site.health.readiness(),
+        readiness=site.health.latest(),
         conditions=site.conditions(),
     )

@@ -6,10 +6,12 @@ the server's own default, or one whose death nobody notices.
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import select
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -43,6 +45,11 @@ SELECT set_config('search_path', %(schema)s, false), set_config('statement_timeo
 """
 """Statistics of a queue are always old: its small tables must not be read from end to end once they are large."""
 
+_TORN = (
+    "the URL of the spool cannot be read: its port is no number, or its host or database has an @. "
+    "In a password write / as %2F, @ as %40 and % as %25, or put it into password_file"
+)
+
 
 class BinaryCursor(AsyncCursor[DictRow]):
     """Rows by name, values in the server's own form: bytes come without being spelled out."""
@@ -53,11 +60,20 @@ class BinaryCursor(AsyncCursor[DictRow]):
 
 
 class Severable(AsyncConnection[DictRow]):
-    """Whoever goes away in the middle of a statement goes away at once: the driver would ask the server to cancel it, and wait for that."""
+    """Whoever goes away in the middle of a statement goes away at once: the driver would ask the server to cancel it, and wait for that. That the
+    connection is severed then is no news: what the driver logs of it is left out.
+    """
 
     async def cancel_safe(self, *, timeout: float = 0.0) -> None:  # noqa: ASYNC109 - the driver's own
         del timeout
         sever(self)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("query cancellation interrupted")
+
+
+logging.getLogger("psycopg").addFilter(_is_news)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +111,8 @@ def access(
     except psycopg.Error:
         # The driver's text may quote the URL with its password.
         raise SpoolError("the URL of the spool cannot be read: write postgresql://user@host/database") from None
+    if _torn(given):
+        raise SpoolError(_TORN)
     dead_after = max(1, round(connect_timeout.total_seconds()))
     parameters: dict[str, Any] = {
         "application_name": "qboxrelay",
@@ -115,6 +133,17 @@ def access(
         schema=schema,
         statement_timeout=statement_timeout,
         connect_timeout=connect_timeout,
+    )
+
+
+def _torn(given: Mapping[str, Any]) -> bool:
+    """Whether the driver took a part of the password for something else, which is shown. A socket's name may begin with @."""
+    ports = str(given.get("port", "")).split(",")
+    hosts = str(given.get("host", "")).split(",")
+    return (
+        any(port and not (port.isascii() and port.isdigit()) for port in ports)
+        or any("@" in host[1:] for host in hosts)
+        or "@" in str(given.get("dbname", ""))
     )
 
 

@@ -54,6 +54,7 @@ class Database:
         # The server ends a statement by itself; a server that does not is not waited for any longer.
         self._deadline = 2 * wanted.statement_timeout.total_seconds() + self._wait
         self._troubles = 0
+        self._answered = 0
         self._in_use: set[Connection] = set()
         self._cutting: asyncio.Task[None] | None = None
         name = f"spool-{next(_NUMBERS)}"
@@ -167,6 +168,7 @@ class Database:
             sever(connection)
         try:
             yield connection
+            self._answered += 1
         except (psycopg.Error, OSError) as error:
             if isinstance(error, _UNUSABLE):
                 await connection.close()
@@ -205,6 +207,7 @@ class Database:
             raise SpoolError("the spool is closed")
         if self._cutting is not None:
             raise SpoolUnreachable("the relay stops, and does not wait for the database any longer")
+        answered = self._answered
         try:
             return await self._pool.getconn(wait)
         except PoolClosed:
@@ -212,7 +215,8 @@ class Database:
         except (PoolTimeout, TooManyRequests):
             why = self._failures.latest or "it does not answer, or pool_size is too small"
             away = SpoolUnreachable(f"no connection to the database {self.place} within {wait:.3g} s: {why}")
-            raise self._troubled(away) from None
+            # A server that meanwhile served others is well, and the pool too small.
+            raise (self._troubled(away) if self._answered == answered else away) from None
 
     def _troubled(self, error: SpoolError) -> SpoolError:
         if isinstance(error, SpoolUnreachable):

@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 _CATCH_UP_SECONDS = 10.0
 """After an outage of the server leases have run out whose owners live, know the outcome, and record it now: they try every second."""
+LOOK_AGAIN = timedelta(milliseconds=500)
+"""Until the next look at a lease that ran out, and that the last claim did not end: another session may have it locked."""
 _LOST = "a relay that did not stop by itself left requests without an answer: the API may have these mails"
 
 
@@ -67,8 +69,23 @@ class Leasing:
         self._doubts = Doubts(monotonic=clock.monotonic)
 
     def doubtful(self) -> set[str]:
-        """Accounts of which a claim may have come through that nobody heard of: the next one finds out."""
+        """Accounts of which a claim may have come through that nobody heard of: the next one finds out, or `end_unheard`."""
         return self._doubts.accounts()
+
+    def end_of_leases(self) -> timedelta:
+        """How soon a claim may end a lease that ran out."""
+        self._caught_up()
+        return max(LOOK_AGAIN, timedelta(seconds=self._caught_up_at - self._clock.monotonic()))
+
+    async def end_unheard(self) -> None:
+        """Put back what a claim took whose commit was not heard of, without a next claim: where every account is closed there is none."""
+        if not self.doubtful():
+            return
+
+        async def work(connection: Connection, changes: Changes) -> dict[int, int]:
+            return await self._end_unheard(connection, changes, self._clock.now())
+
+        self._tell_unheard(await self._transactions.change(work))
 
     async def claim(self, account: str, *, max_messages: int, max_bytes: int, lease: timedelta) -> Batch | None:
         turns: list[Turn] = []
@@ -248,6 +265,4 @@ class Leasing:
                 )
         except SpoolError as error:
             self._doubts.unheard(leasing)
-            log.warning(
-                "claim.lost", error=str(error), hint="it comes back with the next claim, or when its lease runs out"
-            )
+            log.warning("claim.lost", error=str(error), hint="it comes back in a moment, or when its lease runs out")

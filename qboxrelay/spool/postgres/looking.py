@@ -56,14 +56,24 @@ async def depth(sql: Sql, connection: Connection) -> Depth:
 
 
 async def next_due(
-    sql: Sql, connection: Connection, account: str, *, now: datetime, server_now: int | None, horizon: timedelta
+    sql: Sql,
+    connection: Connection,
+    account: str,
+    *,
+    now: datetime,
+    server_now: int | None,
+    horizon: timedelta,
+    leases_end: timedelta,
 ) -> datetime | None:
-    """When something waits for the account: now, or when its time comes, or a lease of any node runs out. A time beyond the horizon has come."""
+    """When something waits for the account: now, or when its time comes, or a lease of any node runs out, of which none is ended before
+    `leases_end` from now. A time beyond the horizon has come.
+    """
     row = await (await connection.execute(sql["next_due"], {"account": account, "server": server_now})).fetchone()
     assert row is not None
     times: list[datetime] = []
     if row["leased_for"] is not None:
-        times.append(now + timedelta(milliseconds=row["leased_for"]))
+        left = timedelta(milliseconds=row["leased_for"])
+        times.append(now + max(left, leases_end))
     if row["ready"] and not row["paused"]:
         times.append(now)
     if row["due"] is not None and not row["paused"]:

@@ -76,7 +76,7 @@ class PostgresSpool:
         self._pruner = Pruner(sql, keep_raw=keeps_sent)
         self._followed = acts.Followed(sql)
         self._usage = Usage(settings, read=self._waiting)
-        self._wakeups = Wakeups(database, notify=sql["notify"], find=self._work_for)
+        self._wakeups = Wakeups(database, notify=sql["notify"], find=self._work_for, tidy=self._leasing.end_unheard)
         self._timeout = settings.commit_timeout.total_seconds()
         self._writer = Writer(store=self._store, admit=self._usage.admit, release=self._stored, timeout=self._timeout)
         self._closed = False
@@ -168,6 +168,7 @@ class PostgresSpool:
                 now=now,
                 server_now=self._database.now_ms(),
                 horizon=self._horizon,
+                leases_end=self._leasing.end_of_leases(),
             )
 
     async def wait_for_work(self, account: str) -> None:

@@ -6,6 +6,7 @@ commit.
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -15,28 +16,43 @@ from qboxrelay.spool.postgres.connecting import Connection
 from qboxrelay.spool.postgres.database import Database
 from qboxrelay.spool.postgres.faults import SpoolConflict
 
-_TRIES = 3
+_TRIES = 6
+_PAUSE = 0.005
+"""Seconds at most, and more with each try: mail that changes its partition makes conflicts ordinary, and whoever was in the way shall be done."""
 _CLOSING_SECONDS = 30.0
 
 T = TypeVar("T")
 Work = Callable[[Connection, Changes], Awaitable[T]]
 
 
-async def insist(work: Callable[[], Awaitable[T]]) -> T:
-    """Again when another transaction was in its way, a few times."""
-    for _ in range(_TRIES - 1):
+Chance = Callable[[], float]
+"""Draws from 0 to 1."""
+
+
+async def insist(work: Callable[[], Awaitable[T]], *, chance: Chance = random.random) -> T:
+    """Again when another transaction was in its way, a few times. Those that were in each other's way come back at different moments."""
+    for number in range(1, _TRIES):
         with contextlib.suppress(SpoolConflict):
             return await work()
+        await asyncio.sleep(number * _PAUSE * chance())
     return await work()
 
 
 class Transactions:
     """Of one spool. `committed` hears of what each of them changed."""
 
-    def __init__(self, database: Database, sql: dict[str, str], *, committed: Callable[[Changes], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sql: dict[str, str],
+        *,
+        committed: Callable[[Changes], None],
+        chance: Chance = random.random,
+    ) -> None:
         self._database = database
         self._sql = sql
         self._committed = committed
+        self._chance = chance
         self._begun: set[asyncio.Task[Any]] = set()
         self._closed = False
 
@@ -47,20 +63,17 @@ class Transactions:
 
     async def change(self, work: Work[T], *, alone: bool = False) -> T:
         """One transaction, done again when another one was in its way. `alone`: the work is one statement, which needs none around it."""
-        number = 1
-        while True:
+
+        async def once() -> tuple[T, Changes]:
             changes = Changes()
-            try:
-                async with self._database.reading() if alone else self._database.writing() as connection:
-                    result = await work(connection, changes)
-                    await changes.save(self._sql, connection)
-            except SpoolConflict:
-                if number == _TRIES:
-                    raise
-                number += 1
-            else:
-                self._committed(changes)
-                return result
+            async with self._database.reading() if alone else self._database.writing() as connection:
+                result = await work(connection, changes)
+                await changes.save(self._sql, connection)
+            return result, changes
+
+        result, changes = await insist(once, chance=self._chance)
+        self._committed(changes)
+        return result
 
     async def finish(self, work: Callable[[], Awaitable[T]]) -> T:
         """It goes on when the caller goes away: its result is then nobody's, but it is not undone. Raises `SpoolError` when closed."""

@@ -36,12 +36,13 @@ Find = Callable[[list[str]], Awaitable[list[str]]]
 
 
 class Wakeups:
-    """Events by account. `find` looks for work that nobody told of; `close` ends every wait."""
+    """Events by account. `find` looks for work that nobody told of, `tidy` ends what only this node knows to be over; `close` ends every wait."""
 
-    def __init__(self, database: Database, *, notify: str, find: Find) -> None:
+    def __init__(self, database: Database, *, notify: str, find: Find, tidy: Callable[[], Awaitable[None]]) -> None:
         self._database = database
         self._notify = notify
         self._find = find
+        self._tidy = tidy
         self._channel = channel(database.schema)
         # Also to this process comes what it said itself.
         self._self = uuid4().hex
@@ -146,6 +147,8 @@ class Wakeups:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS)
+            with contextlib.suppress(SpoolError):
+                await self._tidy()
             idle = [name for name, count in self._waiting.items() if count and not self._event(name).is_set()]
             if idle:
                 with contextlib.suppress(SpoolError):

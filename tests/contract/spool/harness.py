@@ -17,6 +17,7 @@ from qboxrelay.settings.schema import SpoolSettings
 from qboxrelay.spool.port import RequestResult, Result, Spool
 from qboxrelay.spool.postgres.connecting import Connection
 from qboxrelay.spool.postgres.database import Database
+from qboxrelay.spool.postgres.leasing import LOOK_AGAIN
 from qboxrelay.spool.postgres.queue import PostgresQueue
 from qboxrelay.spool.postgres.spool import PostgresSpool
 from qboxrelay.spool.queue import Queue
@@ -74,6 +75,8 @@ class Spools(Protocol):
     """One store of one backend; opened as often as a test likes, once at a time."""
 
     clock: ManualClock
+    look_again: timedelta
+    """Until the next look at a lease that ran out, which a claim would have ended."""
 
     def open(
         self, *, settings: SpoolSettings | None = None, expired_into: State = State.QUEUED
@@ -95,6 +98,7 @@ class SqliteSpools:
 
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock()
+        self.look_again = timedelta()
         self.path = folder / "spool.db"
 
     @asynccontextmanager
@@ -132,6 +136,7 @@ class PostgresSpools:
 
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock()
+        self.look_again = LOOK_AGAIN
         self.folder = folder
         self.schema = unused_schema()
         self.url = shared_cluster().url()

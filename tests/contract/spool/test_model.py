@@ -189,7 +189,9 @@ class SpoolMachine(RuleBasedStateMachine):
         ends = {
             until for batch, until in self.batches if any(self.mails_owned_by(batch, one) for one in batch.submissions)
         }
-        times += [now + timedelta(seconds=until - self.clock.monotonic()) for until in ends]
+        times += [
+            now + max(timedelta(seconds=until - self.clock.monotonic()), self.spools.look_again) for until in ends
+        ]
         due = self.runner.run(self.spool.next_due_at(ACCOUNT))
         # A time that has passed means now, whichever of them it is.
         assert (due and max(due, now)) == (max(min(times), now) if times else None)

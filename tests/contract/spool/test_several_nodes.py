@@ -12,6 +12,7 @@ import pytest
 from qboxrelay.model.submission import NoticeKind, State
 from qboxrelay.settings.schema import SpoolSettings
 from qboxrelay.spool.port import RequestResult, SpoolFull
+from qboxrelay.spool.postgres.leasing import LOOK_AGAIN
 from qboxrelay.spool.postgres.spool import PostgresSpool
 from qboxrelay.spool.queue import Act
 from tests.contract.spool.harness import (
@@ -133,6 +134,35 @@ async def test_a_dead_nodes_leases_run_out(spools: PostgresSpools) -> None:
     async with spools.open(node="one") as one:
         # What another node has under way is not this one's to end.
         assert await take(one) is None
+
+
+@scenario
+async def test_a_lease_that_may_not_be_ended_yet_is_not_looked_at_all_the_time(spools: PostgresSpools) -> None:
+    """Some seconds after a node found the server it may; until then there is nothing to claim."""
+    async with spools.open(node="one") as one:
+        await one.put([mail("a")])
+        await taken(one)
+        spools.clock.advance(LEASE)
+        async with spools.open(node="two") as two:
+            assert await take(two) is None
+            due = await two.next_due_at(ACCOUNT)
+            assert due == spools.clock.now() + 10 * SECOND
+            spools.clock.advance(due - spools.clock.now())
+            assert names(await claim(two)) == ["a"]
+
+
+@scenario
+async def test_a_lease_that_somebody_has_locked_is_not_looked_at_all_the_time(spools: PostgresSpools) -> None:
+    """As a node that was stopped in the middle of a transaction: others look again in a moment."""
+    async with spools.open() as spool:
+        await spool.put([mail("a")])
+        await taken(spool)
+        spools.clock.advance(LEASE)
+        with shared_connection().transaction():
+            shared_connection().execute(f"SELECT 1 FROM {spools.schema}.requests FOR UPDATE".encode())
+            assert await take(spool) is None
+            assert await spool.next_due_at(ACCOUNT) == spools.clock.now() + LOOK_AGAIN
+        assert names(await claim(spool)) == ["a"]
 
 
 @scenario

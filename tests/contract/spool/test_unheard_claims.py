@@ -34,6 +34,12 @@ def under_way(way: Way) -> int:
     return int(row.fetchall()[0][0])
 
 
+def leased(way: Way) -> int:
+    """How often, in all: what came through may be put back at any moment."""
+    row = shared_connection().execute(f"SELECT count(*) FROM {way.schema}.requests".encode())
+    return int(row.fetchall()[0][0])
+
+
 async def found(spool: PostgresSpool) -> Batch:
     """The next claim: a transaction that is undone has its rows locked until it is."""
     async with asyncio.timeout(120):
@@ -53,7 +59,7 @@ async def test_a_claim(way: Way, passes: bool) -> None:
             await take(spool)
         way.proxy.heal()
         # A server that had the commit is done with it a moment later.
-        await until(lambda: under_way(way) == passes)
+        await until(lambda: leased(way) == passes)
 
         batch = await found(spool)
 
@@ -64,6 +70,24 @@ async def test_a_claim(way: Way, passes: bool) -> None:
         await spool.record(batch, ACCEPTED, [sent(one) for one in batch.submissions])
         assert [one.state for one in await spool.latest()] == ["sent"] * 2
         assert under_way(way) == 0
+
+
+@scenario
+async def test_a_claim_after_which_nobody_claims(way: Way) -> None:
+    """As while every account is closed: the mail is put back all the same, and who waits for work hears of it."""
+    async with way.open(PATIENT) as spool:
+        await spool.put([mail("a"), mail("b")])
+        way.proxy.cut(COMMIT, passes=True)
+        with pytest.raises(SpoolUnreachable):
+            await take(spool)
+        way.proxy.heal()
+
+        await until(lambda: outcomes(way) == [("deferred", False)] * 2)
+
+        assert under_way(way) == 0
+        assert [one.state for one in await spool.latest()] == ["queued"] * 2
+        async with asyncio.timeout(120):
+            await spool.wait_for_work("default")
 
 
 @scenario
@@ -81,7 +105,7 @@ async def test_a_claim_of_what_is_overdue(way: Way) -> None:
                 lease=LEASE,
             )
         way.proxy.heal()
-        await until(lambda: under_way(way) == 1)
+        await until(lambda: leased(way) == 1)
 
         assert names((await found(spool)).submissions) == ["a"]
 
@@ -97,7 +121,7 @@ async def test_the_halves_of_a_batch(way: Way) -> None:
         with pytest.raises(SpoolUnreachable):
             await spool.split(batch, RequestResult(), keys, LEASE)
         way.proxy.heal()
-        await until(lambda: under_way(way) == 2)
+        await until(lambda: leased(way) == 3)
         # As the dispatcher does: again until it is heard.
         assert await until_it_works(lambda: spool.split(batch, RequestResult(), keys, LEASE)) == []
 
@@ -122,7 +146,7 @@ async def test_a_claim_that_comes_through_late(way: Way) -> None:
             assert outcomes(way) == []
         finally:
             shared_connection().execute(f"SELECT pg_advisory_unlock({_LOCK})".encode())
-        await until(lambda: under_way(way) == 1)
+        await until(lambda: leased(way) == 1)
 
         async with asyncio.timeout(120):
             await spool.wait_for_work("default")

@@ -4,7 +4,7 @@ In: settings. Out: `Pages` to ask. Never: a network beyond loopback.
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -32,7 +32,7 @@ from qboxrelay.spool.shared import Node
 from qboxrelay.status.app import create_app
 from qboxrelay.status.doorkeeper import Doorkeeper
 from qboxrelay.status.figures import SpoolFigures
-from qboxrelay.status.health import Health
+from qboxrelay.status.health import Health, Probe
 from qboxrelay.status.history import History
 from qboxrelay.status.server import HttpServer
 from qboxrelay.status.sessions import Sessions
@@ -126,6 +126,8 @@ async def pages(
     nodes: Sequence[Node] | None = None,
     spool_of: Callable[[Spool], Spool] = lambda spool: spool,
     patience: timedelta = timedelta(hours=1),
+    trouble_patience: timedelta = timedelta(hours=1),
+    probes: Mapping[str, Probe] | None = None,
 ) -> AsyncIterator[Pages]:
     """Pages over a spool with one submission in each state, or what `fill` puts. `spool_of` gives what figures are read from."""
     known, spools, registry = chosen or settings(), SqliteSpools(folder), CollectorRegistry()
@@ -135,7 +137,7 @@ async def pages(
         figures = SpoolFigures(spool_of(spool), ["default"], spools.clock)
         history = History(registry=registry, refresh=figures.refresh, figures=figures.latest, clock=spools.clock)
         IntakeMetrics(registry)
-        health = Health(probes={}, detail=dict, clock=spools.clock)
+        health = Health(probes=dict(probes or {}), detail=dict, clock=spools.clock)
         sessions = Sessions(monotonic=spools.clock.monotonic, random_text=lambda: f"random-{next(numbers)}")
         made = Pages(spools, spool, history, "", httpx.AsyncClient(), sessions, Secret(token) if token else None)
         site = Site(
@@ -145,6 +147,7 @@ async def pages(
                 settings=known.status, names=["relay.example"], token=lambda: made.token, sessions=sessions
             ),
             clock=spools.clock, nodes=None if nodes is None else listed(nodes), patience=patience,
+            trouble_patience=trouble_patience,
         )  # fmt: skip
         made.adopt = lambda anew: site.adopt(anew, domains)
         app = create_app(registry=registry, refresh=figures.refresh, health=health, site=site)

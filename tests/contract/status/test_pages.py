@@ -306,6 +306,39 @@ async def test_a_spool_that_keeps_silent_is_told(tmp_path: Path, path: str) -> N
         assert "gave no answer" in await site.text(path, status=503)
 
 
+@scenario
+async def test_a_spool_that_kept_silent_is_not_waited_for_again(tmp_path: Path) -> None:
+    """Neither for figures, nor for a probe that takes longer than people wait."""
+    asked: list[str] = []
+
+    class Counting:
+        async def depth(self) -> Depth:
+            asked.append("depth")
+            raise SpoolUnreachable("away")
+
+    async def never() -> str | None:
+        await asyncio.Event().wait()
+        return None
+
+    def silent(queue: Queue) -> Queue:
+        return cast("Queue", Silent(queue))
+
+    def counting(_spool: Spool) -> Spool:
+        return cast("Spool", Counting())
+
+    async with pages(tmp_path, queue=silent, spool_of=counting, patience=timedelta()) as site:
+        await site.text("/", status=503)
+        assert asked == []
+    folder = tmp_path / "other"
+    folder.mkdir()
+    async with pages(
+        folder, queue=silent, patience=timedelta(), trouble_patience=timedelta(), probes={"spool": never}
+    ) as site:
+        page = await site.text("/", status=503)
+        # What a probe says that was waited for.
+        assert "5 seconds" not in page
+
+
 class Silent:
     """A queue that answers nothing."""
 

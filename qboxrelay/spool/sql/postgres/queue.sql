@@ -162,7 +162,7 @@ WHERE key = ANY(%(keys)s::bigint[])
 UPDATE states SET state = 'held', ready = true, next_attempt_at = NULL WHERE key = ANY(%(keys)s::bigint[])
 
 -- erase --
--- In the order that the keys of other tables ask for: each part sees the rows that were there, and checks come at the end.
+-- From every table that knows of them: each part sees the rows that were there.
 WITH p AS (DELETE FROM payloads WHERE key = ANY(%(keys)s::bigint[])),
      a AS (DELETE FROM attempts WHERE submission = ANY(%(keys)s::bigint[])),
      t AS (DELETE FROM states WHERE key = ANY(%(keys)s::bigint[]))
