@@ -14,7 +14,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, pq
@@ -25,7 +25,7 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from qboxrelay.spool.port import SpoolError, SpoolUnreachable
 from qboxrelay.spool.postgres.faults import as_spool_error, text_of
-from qboxrelay.spool.postgres.servers import Servers
+from qboxrelay.spool.postgres.servers import Order, Servers
 
 Connection = AsyncConnection[DictRow]
 
@@ -63,6 +63,16 @@ class Severable(AsyncConnection[DictRow]):
     """Whoever goes away in the middle of a statement goes away at once: the driver would ask the server to cancel it, and wait for that. That the
     connection is severed then is no news: what the driver logs of it is left out.
     """
+
+    begun: Order | None = None
+    """With which order of servers."""
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", *, begun: Order | None = None, **options: Any) -> Self:  # type: ignore[override] # one more
+        """`begun` is kept with the connection, all else is the driver's."""
+        made = await super().connect(conninfo, **options)
+        made.begun = begun
+        return made
 
     async def cancel_safe(self, *, timeout: float = 0.0) -> None:  # noqa: ASYNC109 - the driver's own
         del timeout
@@ -151,7 +161,11 @@ async def connect(wanted: Access) -> Connection:
     """One connection beside the pool. Raises `SpoolError`."""
     try:
         connection = await Severable.connect(
-            **wanted.servers.parameters(), autocommit=True, row_factory=dict_row, cursor_factory=BinaryCursor
+            **wanted.servers.parameters(),
+            begun=wanted.servers.order,
+            autocommit=True,
+            row_factory=dict_row,
+            cursor_factory=BinaryCursor,
         )
     except (psycopg.Error, OSError) as error:
         raise SpoolUnreachable(f"cannot reach the database {wanted.place}: {text_of(error)}") from None
@@ -189,7 +203,9 @@ async def prepare(connection: Connection, wanted: Access) -> None:
     finally:
         severing.cancel()
     there = connection.info
-    wanted.servers.worked(there.host, there.hostaddr, there.port)
+    begun = connection.begun if isinstance(connection, Severable) else None
+    if not wanted.servers.worked(there.host, there.hostaddr, there.port, begun=begun):
+        raise psycopg.OperationalError("another server took over while the connection was made")
 
 
 def sever(connection: Connection) -> None:

@@ -64,6 +64,7 @@ class Database:
             # Asked for each connection: which of several servers is tried first changes.
             kwargs=lambda: {
                 **wanted.servers.parameters(),
+                "begun": wanted.servers.order,
                 "autocommit": True,
                 "row_factory": dict_row,
                 "cursor_factory": BinaryCursor,

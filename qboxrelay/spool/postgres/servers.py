@@ -19,6 +19,9 @@ class _Server(NamedTuple):
     port: str
 
 
+Order = tuple[_Server, ...]
+
+
 class Servers:
     """Of one URL. What it says of anything else stays as it is."""
 
@@ -41,14 +44,24 @@ class Servers:
         columns = zip(_BY_SERVER, zip(*self._order, strict=True), strict=True)
         return self._given | {name: ",".join(values) for name, values in columns if any(values)}
 
-    def worked(self, host: str, hostaddr: str, port: int) -> None:
-        """The one at which a connection was made that takes writes: from now on the first to be tried."""
+    @property
+    def order(self) -> Order:
+        """As it is now: what `worked` is to be told that the connection began with."""
+        return tuple(self._order)
+
+    def worked(self, host: str, hostaddr: str, port: int, *, begun: Order | None = None) -> bool:
+        """The one at which a connection was made that takes writes: from now on the first to be tried. False when the connection is not to be
+        used: it `begun` before another server took over, and may have found the old one again.
+        """
         for one in self._order:
             same = one.host == host if one.host else one.hostaddr in {host, hostaddr}
             if same and int(one.port or _PORT) == port:
+                if begun not in {None, self.order} and one is not self._order[0]:
+                    return False
                 self._order.remove(one)
                 self._order.insert(0, one)
-                return
+                return True
+        return True
 
 
 def _split(parameters: Mapping[str, Any]) -> list[_Server]:

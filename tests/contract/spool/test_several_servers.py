@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+import psycopg
+
 from qboxrelay.spool.postgres.database import Database
 from tests.contract.spool.harness import scenario
 from tests.contract.spool.way import until_it_works
@@ -29,6 +31,12 @@ async def at_next(database: Database, before: int) -> int:
                 return port
 
 
+async def end(process: int) -> None:
+    """This connection alone: cutting the way would also cut one that is being made, which then rightly tries the other server."""
+    async with await psycopg.AsyncConnection.connect(shared_cluster().url(), autocommit=True) as beside:
+        await beside.execute("SELECT pg_terminate_backend(%s)", (process,))
+
+
 async def opened(*ways: TcpProxy, seconds: float) -> Database:
     hosts = ",".join(f"{HOST}:{way.port}" for way in ways)
     timeout = timedelta(seconds=seconds)
@@ -52,7 +60,7 @@ async def test_one_that_comes_back_is_not_gone_back_to() -> None:
             port_before, process = await until_it_works(lambda: at(database))
             assert port_before == second.port
             first.heal()
-            second.reset()
+            await end(process)
             async with await database.listening() as beside:
                 assert beside.info.port == second.port
             assert await at_next(database, process) == second.port

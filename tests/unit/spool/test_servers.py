@@ -22,6 +22,18 @@ def test_the_one_that_worked_comes_first() -> None:
     assert servers.count == 3
 
 
+def test_a_connection_that_began_before_another_server_took_over() -> None:
+    """It may have found the old one again, and is not used; one that began since and passed over the first has found out that it is gone."""
+    servers = Servers({"host": "a,b,c", "port": "1,2,3"})
+    before = servers.order
+    assert servers.worked("b", "", 2, begun=before)
+    assert not servers.worked("a", "", 1, begun=before)
+    assert order(servers)[0] == "b,a,c"
+    assert servers.worked("b", "", 2, begun=before)
+    assert servers.worked("c", "", 3, begun=servers.order)
+    assert order(servers)[0] == "c,b,a"
+
+
 @pytest.mark.parametrize("port", ["5433", "5433,5433", "5433,"], ids=["one", "each", "left out"])
 def test_ports_that_are_written_in_other_ways(port: str) -> None:
     """One for all of them, one each, or the usual one."""
