@@ -32,7 +32,9 @@ log = structlog.get_logger()
 _AFTER_TROUBLE = timedelta(seconds=2)
 _TOKEN_LOOK = timedelta(seconds=1)
 _LOOK_AGAIN = timedelta(seconds=30)
-"""Longest wait for a time of day: a clock that was set meanwhile must not strand mail."""
+"""Longest wait for a time of day, because a clock that was set meanwhile must not strand mail; and for a turn among relays, because the account
+may be paused meanwhile, and what is leased goes back then.
+"""
 _PROBE_LOOK = timedelta(seconds=2)
 _PROBE_MESSAGES = 1
 _CLAIM_AHEAD = 0.02
@@ -148,7 +150,7 @@ class Lane:
                 await self._wait_for_gate(closed)
             return None
         if (delay := rest - _CLAIM_AHEAD) > 0:
-            await self._wait(self._clock.sleep(timedelta(seconds=delay)))
+            await self._wait(self._clock.sleep(min(timedelta(seconds=delay), _LOOK_AGAIN)))
             return None
         if not await self._has_room():
             return None

@@ -263,10 +263,8 @@ async def open_database(settings: Settings, *, make: bool, pool_size: int | None
         from qboxrelay.spool.postgres.database import Database
     except ImportError:
         raise SpoolError(_NO_DRIVER) from None
-    if make:
-        size = pool_size or settings.spool.pool_size
-        return await Database.open(settings.spool.url, pool_size=size, **_reach(settings))
-    return await Database.open_beside(settings.spool.url, **_reach(settings))
+    size = pool_size or (settings.spool.pool_size if make else None)
+    return await Database.open(settings.spool.url, make=make, pool_size=size, **_reach(settings))
 
 
 async def look_at_server(settings: Settings) -> "Looked":

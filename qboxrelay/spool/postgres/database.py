@@ -33,8 +33,8 @@ from qboxrelay.spool.postgres.failures import Failures
 from qboxrelay.spool.postgres.faults import as_spool_error
 
 CONNECT_TIMEOUT, STATEMENT_TIMEOUT = timedelta(seconds=5), timedelta(seconds=20)
-_BESIDE = 2
-"""Connections of a command that looks at a spool."""
+_RELAY, _BESIDE = 8, 2
+"""Connections of a relay whose settings do not say how many, and of a command that looks at a spool."""
 _UNUSABLE = (errors.ReadOnlySqlTransaction, errors.FeatureNotSupported)
 """After these the connection is not used again: the next one may lead to another server, or has no plans made for another schema."""
 _STATEMENTS_OF_A_START = 10
@@ -87,12 +87,15 @@ class Database:
         *,
         schema: str = "qboxrelay",
         password: str | None = None,
-        pool_size: int = 8,
+        pool_size: int | None = None,
+        make: bool = True,
         connect_timeout: timedelta = CONNECT_TIMEOUT,
         statement_timeout: timedelta = STATEMENT_TIMEOUT,
         now_ms: Callable[[], int] | None = None,
     ) -> Self:
-        """Make or migrate the spool, then open the pool. `now_ms` takes the place of the server's clock (see `now_ms`). Raises `SpoolError`."""
+        """Make or migrate the spool, then open the pool; commands beside relays do not `make` it, and hear of it where there is none of this
+        version. `now_ms` takes the place of the server's clock (see `now_ms`). Raises `SpoolError`.
+        """
         wanted = access(
             url,
             schema=schema,
@@ -100,34 +103,8 @@ class Database:
             connect_timeout=connect_timeout,
             statement_timeout=statement_timeout,
         )
-        await _once(wanted, migrations.migrate)
-        return await cls._opened(wanted, pool_size, now_ms)
-
-    @classmethod
-    async def open_beside(
-        cls,
-        url: str,
-        *,
-        schema: str = "qboxrelay",
-        password: str | None = None,
-        connect_timeout: timedelta = CONNECT_TIMEOUT,
-        statement_timeout: timedelta = STATEMENT_TIMEOUT,
-        now_ms: Callable[[], int] | None = None,
-    ) -> Self:
-        """For commands beside relays: nothing is made or migrated. Raises `SpoolError` where there is no spool of this version."""
-        wanted = access(
-            url,
-            schema=schema,
-            password=password,
-            connect_timeout=connect_timeout,
-            statement_timeout=statement_timeout,
-        )
-        await _once(wanted, migrations.require_current)
-        return await cls._opened(wanted, _BESIDE, now_ms)
-
-    @classmethod
-    async def _opened(cls, wanted: Access, pool_size: int, now_ms: Callable[[], int] | None) -> Self:
-        database = cls(wanted, pool_size=pool_size, now_ms=now_ms)
+        await _once(wanted, migrations.migrate if make else migrations.require_current)
+        database = cls(wanted, pool_size=pool_size or (_RELAY if make else _BESIDE), now_ms=now_ms)
         await database._pool.open()
         return database
 

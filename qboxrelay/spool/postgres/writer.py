@@ -97,10 +97,12 @@ class Writer:
                 if await self._commit(admitted):
                     await asyncio.sleep(_PAUSE)
             except BaseException as error:
+                # Of what nobody foresaw the type alone: its text may hold a mail.
+                told = (
+                    error if isinstance(error, SpoolError) else SpoolError(f"the spool failed: {type(error).__name__}")
+                )
                 for call in group:
-                    _answer(
-                        call, error if isinstance(error, SpoolError) else SpoolError(f"the spool failed: {error!r}")
-                    )
+                    _answer(call, told)
                 raise
 
     def _gather(self) -> list[_Call]:

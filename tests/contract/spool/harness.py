@@ -192,7 +192,7 @@ class Briefly:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Connection]:
-        database = await Database.open_beside(self._url, schema=self._schema)
+        database = await Database.open(self._url, schema=self._schema, make=False)
         try:
             async with database.reading() as connection:
                 yield connection

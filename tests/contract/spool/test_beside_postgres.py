@@ -26,7 +26,9 @@ def spools(tmp_path: Path) -> PostgresSpools:
 
 @asynccontextmanager
 async def beside(spools: PostgresSpools) -> AsyncIterator[PostgresQueue]:
-    queue = PostgresQueue.beside(lambda: Database.open_beside(spools.url, schema=spools.schema), clock=spools.clock)
+    queue = PostgresQueue.beside(
+        lambda: Database.open(spools.url, schema=spools.schema, make=False), clock=spools.clock
+    )
     try:
         yield queue
     finally:
@@ -35,7 +37,7 @@ async def beside(spools: PostgresSpools) -> AsyncIterator[PostgresQueue]:
 
 @scenario
 async def test_facts_go_both_ways(spools: PostgresSpools) -> None:
-    facts = PostgresFactsBeside(lambda: Database.open_beside(spools.url, schema=spools.schema))
+    facts = PostgresFactsBeside(lambda: Database.open(spools.url, schema=spools.schema, make=False))
     with pytest.raises(SpoolError, match="no spool"):
         await facts.recall("domains")
     async with spools.open() as spool:
@@ -78,7 +80,9 @@ async def test_a_look_counts_what_a_move_would_take(spools: PostgresSpools) -> N
     """Beside a relay, from its figures."""
     async with spools.open() as spool:
         await one_of_each(spool)
-        parcels = PostgresParcels(await Database.open_beside(spools.url, schema=spools.schema), now=spools.clock.now())
+        parcels = PostgresParcels(
+            await Database.open(spools.url, schema=spools.schema, make=False), now=spools.clock.now()
+        )
         survey = await parcels.survey()
         await parcels.close()
     assert survey.mail == {State.FAILED: 1, State.HELD: 1, State.QUEUED: 2, State.SENDING: 1}

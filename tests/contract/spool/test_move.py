@@ -79,7 +79,9 @@ async def queue_of(spools: Spools) -> AsyncIterator[Queue]:
     """As a command has it: on a connection of its own."""
     queue = spools.queue()
     if isinstance(spools, PostgresSpools):
-        queue = PostgresQueue.beside(lambda: Database.open_beside(spools.url, schema=spools.schema), clock=spools.clock)
+        queue = PostgresQueue.beside(
+            lambda: Database.open(spools.url, schema=spools.schema, make=False), clock=spools.clock
+        )
     try:
         yield queue
     finally:

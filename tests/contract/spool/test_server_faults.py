@@ -140,20 +140,20 @@ async def test_versions_are_told_apart(server: Cluster) -> None:
     """A command makes nothing; a relay refuses what a newer one made."""
     schema, url = unused_schema(), server.url()
     with pytest.raises(SpoolError, match="no spool in the schema"):
-        await Database.open_beside(url, schema=schema)
+        await Database.open(url, schema=schema, make=False)
     assert (await _looked(url, schema)).schema_version == 0
     await (await Database.open(url, schema=schema)).close()
-    await (await Database.open_beside(url, schema=schema)).close()
+    await (await Database.open(url, schema=schema, make=False)).close()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"INSERT INTO {schema}.schema_version (version) VALUES (99)".encode())
         with pytest.raises(SpoolError, match="newer"):
             await Database.open(url, schema=schema)
         with pytest.raises(SpoolError, match="newer"):
-            await Database.open_beside(url, schema=schema)
+            await Database.open(url, schema=schema, make=False)
         connection.execute(f"DELETE FROM {schema}.schema_version WHERE version > 0".encode())
         connection.execute(f"INSERT INTO {schema}.schema_version (version) VALUES (0)".encode())
     with pytest.raises(SpoolError, match="no spool in the schema"):
-        await Database.open_beside(url, schema=schema)
+        await Database.open(url, schema=schema, make=False)
 
 
 @scenario
