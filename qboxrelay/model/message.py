@@ -45,7 +45,7 @@ class Attachment:
         return "attachment" if self.content_id is None else "inline"
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class Message:
     """A mail as its reader would see it. `headers` are the fields that no other member holds, in order, names as written."""
 

@@ -23,7 +23,8 @@ class Reply:
     text: str
 
     def __str__(self) -> str:
-        text = _UNPRINTABLE.sub(" ", self.text)[:_MAX_TEXT]
+        # To look is quicker than to substitute, and nearly every text passes it.
+        text = (self.text if self.text.isprintable() else _UNPRINTABLE.sub(" ", self.text))[:_MAX_TEXT]
         return f"{self.code} {self.enhanced} {text}" if self.enhanced else f"{self.code} {text}"
 
     @cached_property

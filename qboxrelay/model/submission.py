@@ -34,26 +34,28 @@ class NoticeKind(StrEnum):
     """It failed for good, or was given up."""
 
 
-@value(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True)
 class Submission:
-    """What intake hands to the spool. Addresses are text here: nothing behind the spool takes them apart again."""
+    """What intake hands to the spool. Addresses are text here: nothing behind the spool takes them apart again.
+
+    What intake knows of every mail comes first: `intake.decide` gives it by position.
+    """
 
     id: str
     transaction_id: str
     account: str
     client_key: str
     """By what claims are fair: see `Client.key`."""
-    priority: int = 0
-    """Higher goes first among submissions that wait; 0 is normal."""
     payload: bytes
     """The finished JSON object, UTF-8, the same on every try."""
     received_at: datetime
     envelope_sender: str
     """Empty for the null sender."""
     recipients: tuple[str, ...]
+    priority: int = 0
+    """Higher goes first among submissions that wait; 0 is normal."""
     notify_never: bool = False
     """Every recipient of it was given with NOTIFY=NEVER (RFC 3461): no notice about it."""
-    is_notice: bool = False
     dsn: str = ""
     """What the client asked about notices (RFC 3461), as `model.dsn` writes it; empty when it asked nothing."""
     from_address: str = ""
@@ -65,10 +67,11 @@ class Submission:
     listener: str = ""
     sender_rule: str = ""
     """The name of the sender rule that it matched."""
-    domain_state: str = ""
-    """Where its sender domain stood when it was accepted; empty when nobody looked."""
     raw: bytes | None = None
     """The message as received, where the settings keep it."""
+    is_notice: bool = False
+    domain_state: str = ""
+    """Where its sender domain stood when it was accepted; empty when nobody looked."""
     traceparent: str = ""
     """W3C Trace Context of the span that took the mail in; empty where it is not traced."""
 

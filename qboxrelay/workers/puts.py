@@ -6,8 +6,7 @@ that failed tried again: a failed fsync is reported once, and the next one would
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -30,8 +29,7 @@ class Answering(Protocol):
     def refuse(self, number: int, body: bytes) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """One mail, and who asked for it to be kept."""
 
     channel: Answering

@@ -23,7 +23,9 @@ from qboxrelay.spool.confirmations import Verdict
 from qboxrelay.spool.port import SpoolDamaged, SpoolDiskFull, SpoolError, SpoolFull, SpoolShortOfMemory
 
 _LENGTH = struct.Struct("!I")
-_FIELDS = tuple(field.name for field in fields(Submission) if field.name not in {"payload", "raw"})
+_ALL = tuple(field.name for field in fields(Submission))
+_PAYLOAD, _RAW = _ALL.index("payload"), _ALL.index("raw")
+_FIELDS = tuple(name for name in _ALL if name not in {"payload", "raw"})
 _VALUES = attrgetter(*_FIELDS)
 _RECEIVED_AT, _RECIPIENTS = _FIELDS.index("received_at"), _FIELDS.index("recipients")
 _ERRORS = {one.__name__: one for one in (SpoolFull, SpoolDiskFull, SpoolDamaged, SpoolShortOfMemory, SpoolError)}
@@ -44,18 +46,24 @@ def put_from_bytes(body: bytes) -> tuple[list[Submission], bool]:
     at = _LENGTH.size + _LENGTH.unpack_from(body)[0]
     awaited, described = orjson.loads(body[_LENGTH.size : at])
     submissions = []
-    for *values, size, raw_size in described:
+    for row in described:
+        raw_size, size = row.pop(), row.pop()
+        row[_RECEIVED_AT] = datetime.fromisoformat(row[_RECEIVED_AT])
+        row[_RECIPIENTS] = tuple(row[_RECIPIENTS])
         payload, at = body[at : at + size], at + size
         raw, at = (None, at) if raw_size is None else (body[at : at + raw_size], at + raw_size)
-        values[_RECEIVED_AT] = datetime.fromisoformat(values[_RECEIVED_AT])
-        values[_RECIPIENTS] = tuple(values[_RECIPIENTS])
-        submissions.append(Submission(**dict(zip(_FIELDS, values, strict=True)), payload=payload, raw=raw))
+        # In the order of the fields, raw behind payload: to call the class with names would take a dictionary more.
+        row.insert(_PAYLOAD, payload)
+        row.insert(_RAW, raw)
+        submissions.append(Submission(*row))
     return submissions, awaited
 
 
 def error_as_bytes(error: SpoolError) -> bytes:
     name = type(error).__name__
-    return orjson.dumps((name if name in _ERRORS else SpoolError.__name__, str(error)))
+    # A text that is none, of a file's name perhaps, must not keep the answer from who waits for it.
+    text = str(error).encode("utf-8", "backslashreplace").decode()
+    return orjson.dumps((name if name in _ERRORS else SpoolError.__name__, text))
 
 
 def error_from_bytes(body: bytes) -> SpoolError:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from qboxrelay.model.value import value
+from qboxrelay.model.value import changed, value
 
 
 @value(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,15 @@ def test_a_change_to_a_field_is_an_error_of_the_type_checker() -> None:
 
 def test_a_copy_may_differ() -> None:
     assert replace(Point(across=1), down=3) == Point(across=1, down=3)
+
+
+def test_a_changed_one_is_what_the_standard_library_would_make() -> None:
+    """Another object, the same in all that is not named; a name that is no field is refused."""
+    point = Point(across=1, down=2)
+    assert changed(point, down=3) == replace(point, down=3)
+    assert point == Point(across=1, down=2)
+    with pytest.raises(AttributeError):
+        changed(point, around=3)
 
 
 def test_it_travels_between_processes() -> None:

@@ -1,8 +1,9 @@
 """What travels between the processes comes out as it went in."""
 
 import pickle
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -52,6 +53,18 @@ def test_submissions(contents: list[tuple[bytes, bytes | None, str]], awaited: b
     assert put_from_bytes(body) == (given_, awaited)
 
 
+def test_every_field() -> None:
+    """Each comes out as itself, whatever is added to a submission one day."""
+    odd = {"payload": b"{}", "raw": b"raw", "received_at": MAIL.received_at, "recipients": ("a", "b"), "priority": 7}
+    truths = {"notify_never", "is_notice"}
+    values: dict[str, Any] = {
+        field.name: True if field.name in truths else odd.get(field.name, f"its {field.name}")
+        for field in fields(Submission)
+    }
+    one = Submission(**values)
+    assert put_from_bytes(put_as_bytes([one], awaited=False)) == ([one], False)
+
+
 def test_a_text_that_cannot_be_stored() -> None:
     """It is this mail's trouble, and temporary, as it is with a spool in the same process."""
     with pytest.raises(SpoolError, match="cannot be stored"):
@@ -64,6 +77,12 @@ def test_errors(kind: type[SpoolError]) -> None:
     given_ = kind("no room")
     found = error_from_bytes(error_as_bytes(given_))
     assert (type(found), str(found)) == (kind, str(given_))
+
+
+def test_an_error_whose_text_is_none() -> None:
+    """What cannot be written is spelt out."""
+    error = error_from_bytes(error_as_bytes(SpoolError("/caf\udce9/spool.db")))
+    assert str(error) == r"/caf\udce9/spool.db"
 
 
 def test_an_error_of_another_kind() -> None:
