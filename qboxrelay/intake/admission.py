@@ -73,6 +73,8 @@ class Intake:
         self._confirmations: Verdicts = confirmations or Confirmations()
         self._spool = spool
         self._metrics = metrics
+        # Of its own: the one of the module looks for itself at each line.
+        self._log = log.bind()
         self._large = asyncio.Semaphore(_MAPPERS)
         self._mappers = ThreadPoolExecutor(_MAPPERS, thread_name_prefix="mapper")
 
@@ -85,7 +87,10 @@ class Intake:
     async def admit(self, envelope: Envelope, content: bytes) -> Reply:
         """Map, decide, store; the 250 names the transaction's id. In confirm mode it then waits for the API's verdict."""
         try:
-            decision = await self._take(envelope, content)
+            if len(content) <= _INLINE_BYTES:
+                decision = await self._take(envelope, content, self._metrics.now())
+            else:
+                decision = await self._take_large(envelope, content)
         except Refusal as refusal:
             detail = refusal.reply.text if refusal.rule.startswith("sender_domain_") else None
             return self._refused(envelope, refusal.reply, refusal.rule, detail=detail)
@@ -98,16 +103,18 @@ class Intake:
         confirmed_as = await self._verdict(envelope, decision, envelope.confirm) if envelope.confirm else None
         return confirmed_as or _queued(envelope)
 
-    async def _take(self, envelope: Envelope, content: bytes) -> Decision:
-        """From the return on the mail is safe. Large messages are few at a time: beside the content there is its JSON now."""
+    async def _take_large(self, envelope: Envelope, content: bytes) -> Decision:
+        """As `_take`. Large messages are few at a time: beside the content there is its JSON now."""
         since = self._metrics.now()
-        if len(content) <= _INLINE_BYTES:
-            return await self._store(envelope, content, since)
         async with self._large:
-            return await self._store(envelope, content, since)
+            return await self._take(envelope, content, since)
 
-    async def _store(self, envelope: Envelope, content: bytes, since: float) -> Decision:
-        decision = await self._decide(envelope, content)
+    async def _take(self, envelope: Envelope, content: bytes, since: float) -> Decision:
+        """From the return on the mail is safe."""
+        if len(content) <= _INLINE_BYTES and is_light(content):
+            decision = self.rules.decide(envelope, content)
+        else:
+            decision = await self._decide_beside(envelope, content)
         self._metrics.mapped(since)
         with self._tracing.receiving(envelope, decision.traceparent, decision.account) as span:
             if self._sender_domains is not None:
@@ -151,34 +158,38 @@ class Intake:
         """Why nobody may write to the recipient; None when they may."""
         return None if self._suppressions is None else await self._suppressions.refused(address)
 
-    async def _decide(self, envelope: Envelope, content: bytes) -> Decision:
-        if len(content) <= _INLINE_BYTES and is_light(content):
-            return self.rules.decide(envelope, content)
+    async def _decide_beside(self, envelope: Envelope, content: bytes) -> Decision:
         return await asyncio.get_running_loop().run_in_executor(self._mappers, self.rules.decide, envelope, content)
 
     def _accepted(
         self, envelope: Envelope, content: bytes, decision: Decision, since: float, trace: str | None
     ) -> None:
-        self._metrics.accepted(
-            len(content), len(decision.submissions), since=since, transaction_id=envelope.transaction_id
-        )
+        submissions = decision.submissions
+        self._metrics.accepted(len(content), len(submissions), since=since, transaction_id=envelope.transaction_id)
         for loss in decision.losses:
             self._metrics.lost(loss.rule)
         if decision.sender_rule is not None:
             self._metrics.matched(decision.sender_rule, rewritten=decision.rewritten)
-        log.info(
+        client = envelope.client
+        if len(submissions) == len(envelope.recipients) == 1:
+            # The usual mail has its addresses as text already.
+            sender, recipients = submissions[0].envelope_sender, [*submissions[0].recipients]
+        else:
+            sender = str(envelope.sender or "")
+            recipients = [str(recipient.address) for recipient in envelope.recipients]
+        self._log.info(
             "mail.accepted",
             transaction=envelope.transaction_id,
             account=decision.account,
-            sender=str(envelope.sender or "<>"),
-            recipients=[str(recipient.address) for recipient in envelope.recipients],
-            client=envelope.client.address,
-            user=envelope.client.user,
-            listener=envelope.client.listener,
+            sender=sender or "<>",
+            recipients=recipients,
+            client=client.address,
+            user=client.user,
+            listener=client.listener,
             bytes=len(content),
-            submissions=len(decision.submissions),
+            submissions=len(submissions),
             sender_rule=decision.sender_rule,
-            losses=[loss.rule for loss in decision.losses] or None,
+            losses=[loss.rule for loss in decision.losses] if decision.losses else None,
             **({"trace": trace} if trace else {}),
         )
 

@@ -9,8 +9,8 @@ from the received bytes into that shared piece, a slice at a time.
 
 from collections.abc import Sequence
 
-from qboxrelay.intake.payload import own_half, shared_half
-from qboxrelay.intake.recipients import Audience, place, split
+from qboxrelay.intake.payload import own_half, shared_half, whole
+from qboxrelay.intake.recipients import Audience, assembled
 from qboxrelay.model.address import Address, Mailbox, domain_key
 from qboxrelay.model.ids import submission_id
 from qboxrelay.model.message import Loss, Message
@@ -57,7 +57,10 @@ class Composed:
     @property
     def payload_bytes(self) -> int:
         """What the spool will hold for it."""
-        return sum(draft.payload_bytes for draft in self.drafts)
+        size = 0
+        for draft in self.drafts:
+            size += len(draft.own) + len(draft.rest)
+        return size
 
 
 def compose(
@@ -72,29 +75,22 @@ def compose(
     """Write the submissions of one transaction, or refuse it."""
     if message.opaque and settings.unrepresentable == "reject":
         raise Refusal(_OPAQUE, rule="unrepresentable")
-    author = _in_dns_form(author_of(message, sender))
+    author = author_of(message, sender)
+    if not author.address.domain.isascii():
+        author = _in_dns_form(author)
     if not recipients:
         raise Refusal(_NOBODY, rule="no_recipients")
-    placed = place(recipients, message.to, message.cc)
-    audiences = split(placed.audience, settings.max_recipients_per_submission)
-    write = _drafts if len(audiences) > 1 else _only_draft
-    drafts = write(message, author, audiences, transaction_id, settings, max_submission_bytes)
-    losses = _losses(message, settings, placed.unmailed, len(audiences))
+    audiences, unmailed = assembled(recipients, message.to, message.cc, settings.max_recipients_per_submission)
+    drafts: tuple[Draft, ...]
+    if len(audiences) == 1:
+        # Both halves are written at once: a large payload need not be copied to put one before the other.
+        draft_id = submission_id(transaction_id, 1)
+        payload = whole(author, audiences[0], draft_id, message, settings, most=max_submission_bytes)
+        drafts = (Draft(draft_id, b"", payload, audiences[0].addresses),)
+    else:
+        drafts = _drafts(message, author, audiences, transaction_id, settings, max_submission_bytes)
+    losses = _losses(message, settings, unmailed, len(audiences))
     return Composed(drafts, (*message.losses, *losses), author.address)
-
-
-def _only_draft(
-    message: Message,
-    author: Mailbox,
-    audiences: Sequence[Audience],
-    transaction_id: str,
-    settings: MappingSettings,
-    most: int,
-) -> tuple[Draft]:
-    """The usual case. Both halves are written at once: a large payload need not be copied to put one before the other."""
-    draft_id = submission_id(transaction_id, 1)
-    own = own_half(author, audiences[0], draft_id)
-    return (Draft(draft_id, b"", shared_half(message, settings, behind=own, most=most), audiences[0].addresses),)
 
 
 def _drafts(
@@ -107,7 +103,7 @@ def _drafts(
 ) -> tuple[Draft, ...]:
     ids = [submission_id(transaction_id, position) for position in range(1, len(audiences) + 1)]
     halves = [own_half(author, audience, draft_id) for audience, draft_id in zip(audiences, ids, strict=True)]
-    rest = shared_half(message, settings, behind=b"", most=most - max(map(len, halves)))
+    rest = shared_half(message, settings, most=most - max(map(len, halves)))
     return tuple(
         Draft(draft_id, own, rest, audience.addresses)
         for draft_id, own, audience in zip(ids, halves, audiences, strict=True)
@@ -116,7 +112,7 @@ def _drafts(
 
 def author_of(message: Message, sender: Address | None) -> Mailbox:
     """Whom the mail will say it is from. Raises `Refusal` when neither From nor the envelope names anybody."""
-    author = named_author(message, sender)
+    author = message.from_ or named_author(message, sender)
     if author is None:
         raise Refusal(_NO_SENDER, rule="no_sender")
     return author
@@ -128,9 +124,7 @@ def _in_dns_form(author: Mailbox) -> Mailbox:
     Where the local part is not ASCII either, no spelling of the domain makes an ordinary address of it (RFC 6532 §3.2): it stays as written.
     """
     local, domain = author.address.local, author.address.domain
-    if domain.isascii() or not local.isascii():
-        return author
-    return Mailbox(Address(local, domain_key(domain)), author.name)
+    return Mailbox(Address(local, domain_key(domain)), author.name) if local.isascii() else author
 
 
 def named_author(message: Message, sender: Address | None) -> Mailbox | None:

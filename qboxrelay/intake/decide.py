@@ -4,16 +4,16 @@ In: an envelope, the bytes, the rules. Out: `Decision` with the submissions to s
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from operator import attrgetter
 
-from qboxrelay.intake.compose import Draft, author_of, compose, named_author
+from qboxrelay.intake.compose import Composed, Draft, author_of, compose, named_author
 from qboxrelay.mime.parse import parse
 from qboxrelay.model.dsn import write_asked
 from qboxrelay.model.envelope import Envelope, Notify, Recipient
 from qboxrelay.model.message import Loss, Message
 from qboxrelay.model.reply import Refusal, Reply
 from qboxrelay.model.submission import Submission
-from qboxrelay.model.value import value
+from qboxrelay.model.value import changed, value
 from qboxrelay.policy.accounts import AccountRules
 from qboxrelay.policy.loops import require_straight
 from qboxrelay.policy.priority import PRIORITIES, priority_of
@@ -28,6 +28,7 @@ _BODY_FRAME_BYTES = len('{"messages":[]}')
 _MAX_TRANSACTION_BYTES = 256_000_000
 """A large mail to many blind recipients becomes as many copies; they are in memory at once when they are stored."""
 
+_ADDRESS = attrgetter("address")
 _TOO_MUCH = Reply(552, "5.3.4", "Message too large for so many blind recipients: send it to fewer of them at a time")
 
 
@@ -49,7 +50,7 @@ class Decision:
 
     def with_domain_state(self, state: str) -> "Decision":
         """What the gate said, noted with every submission."""
-        return replace(self, submissions=tuple(replace(one, domain_state=state) for one in self.submissions))
+        return changed(self, submissions=tuple([changed(one, domain_state=state) for one in self.submissions]))
 
 
 class Rules:
@@ -60,7 +61,9 @@ class Rules:
         self._mapping: MappingSettings = settings.mapping
         self._relay = settings.relay
         self._senders = SenderRules(settings.senders)
+        self._has_sender_rules = bool(settings.senders)
         self._user_senders = UserSenders(settings.users, removed_users)
+        self._has_user_rules = bool(settings.users or removed_users)
         self._accounts = AccountRules(settings.accounts)
         self._account_of = {listener.name: listener.account for listener in settings.listeners if listener.account}
         self._header_priority = settings.delivery.header_priority
@@ -71,42 +74,34 @@ class Rules:
         """Raises `Refusal` when the message may not enter."""
         received = parse(content)
         require_straight(received, self._relay)
-        author = named_author(received, envelope.sender)
-        rule = self._senders.first_match(envelope.client, envelope.sender, author)
-        message = rewritten(received, author, rule) if rule else received
+        rule, message = self._ruled(envelope, received) if self._has_sender_rules else (None, received)
         named = (rule.account if rule else "") or envelope.account or self._account_of.get(envelope.client.listener)
         leaves_as = author_of(message, envelope.sender).address
-        self._user_senders.check_author(envelope.client.user, leaves_as)
+        if self._has_user_rules:
+            self._user_senders.check_author(envelope.client.user, leaves_as)
         account = self._accounts.choose(named, leaves_as)
         composed = compose(
             message,
             transaction_id=envelope.transaction_id,
             sender=envelope.sender,
-            recipients=[recipient.address for recipient in envelope.recipients],
+            recipients=[*map(_ADDRESS, envelope.recipients)],
             settings=self._mapping,
             max_submission_bytes=int(account.max_request_bytes) - _BODY_FRAME_BYTES,
         )
         if composed.payload_bytes > _MAX_TRANSACTION_BYTES:
             raise Refusal(_TOO_MUCH, rule="transaction_bytes")
-        raw = content if self._keep_raw else None
-        asking = [recipient for recipient in envelope.recipients if recipient.notify or recipient.orcpt]
-        submissions = [
-            _submission(
-                envelope,
-                message,
-                draft,
-                asking,
-                account=account.name,
-                priority=self._priority(rule, message),
-                from_address=str(composed.from_address),
-                raw=raw,
-                sender_rule=rule.name if rule else "",
-            )
-            for draft in composed.drafts
-        ]
+        submissions = _submissions(
+            envelope,
+            message,
+            composed,
+            account.name,
+            self._priority(rule, message),
+            content if self._keep_raw else None,
+            rule.name if rule else "",
+        )
         return Decision(
             account.name,
-            tuple(submissions),
+            submissions,
             composed.losses,
             rule.name if rule else None,
             message is not received,
@@ -114,51 +109,60 @@ class Rules:
             named_trace(received.headers) if self._traced else "",
         )
 
+    def _ruled(self, envelope: Envelope, received: Message) -> tuple[SenderSettings | None, Message]:
+        """The sender rule that the message matches, and the message as that rule wants it."""
+        author = named_author(received, envelope.sender)
+        rule = self._senders.first_match(envelope.client, envelope.sender, author)
+        return rule, rewritten(received, author, rule) if rule else received
+
     def _priority(self, rule: SenderSettings | None, message: Message) -> int:
         if rule is not None and rule.priority is not None:
             return PRIORITIES[rule.priority]
         return priority_of(message.headers) if self._header_priority else 0
 
 
-def _submission(
+def _submissions(
     envelope: Envelope,
     message: Message,
-    draft: Draft,
-    asking: Sequence[Recipient],
-    *,
+    composed: Composed,
     account: str,
     priority: int,
-    from_address: str,
     raw: bytes | None,
     sender_rule: str,
-) -> Submission:
-    client = envelope.client
-    never = {recipient.address for recipient in asking if Notify.NEVER in recipient.notify}
-    return Submission(
-        id=draft.id,
-        transaction_id=envelope.transaction_id,
-        account=account,
-        client_key=client.key,
-        priority=priority,
-        payload=draft.payload,
-        received_at=envelope.received_at,
-        envelope_sender=str(envelope.sender) if envelope.sender is not None else "",
-        recipients=tuple(map(str, draft.recipients)),
-        notify_never=never.issuperset(draft.recipients),
-        dsn=_asked(envelope, draft, asking),
-        from_address=from_address,
-        subject=message.subject or "",
-        message_id_header=message.message_id or "",
-        client_address=client.address,
-        client_helo=client.helo,
-        client_user=client.user or "",
-        listener=client.listener,
-        sender_rule=sender_rule,
-        raw=raw,
+) -> tuple[Submission, ...]:
+    client, sender, from_address = envelope.client, envelope.sender, composed.from_address
+    client_key = client.key
+    asking = [recipient for recipient in envelope.recipients if recipient.notify or recipient.orcpt]
+    never = {recipient.address for recipient in asking if Notify.NEVER in recipient.notify} if asking else None
+    # By position: names would go into a dictionary first, which takes 0.9 µs of 1.2.
+    return tuple(
+        [
+            Submission(
+                draft.id,
+                envelope.transaction_id,
+                account,
+                client_key,
+                draft.payload,
+                envelope.received_at,
+                f"{sender.local}@{sender.domain}" if sender is not None else "",
+                tuple([f"{address.local}@{address.domain}" for address in draft.recipients]),
+                priority,
+                never is not None and never.issuperset(draft.recipients),
+                _asked(envelope, draft, asking) if asking or envelope.envid is not None else "",
+                f"{from_address.local}@{from_address.domain}",
+                message.subject,
+                message.message_id,
+                client.address,
+                client.helo,
+                client.user or "",
+                client.listener,
+                sender_rule,
+                raw,
+            )
+            for draft in composed.drafts
+        ]
     )
 
 
 def _asked(envelope: Envelope, draft: Draft, asking: Sequence[Recipient]) -> str:
-    if not asking and envelope.envid is None:
-        return ""
     return write_asked(envelope.envid, [one for one in asking if one.address in draft.recipients])

@@ -24,27 +24,53 @@ ID_HEADER = "X-Qboxrelay-Id"
 EARLIER_IDS_HEADER = "X-Qboxrelay-Earlier-Ids"
 
 Json = str | list["Json"] | dict[str, "Json"]
+Entry = dict[str, Json]
 
 _SLICE = 1 << 16
 """Characters of text at a time: for each one, orjson sets eight octets aside."""
 
 
+def whole(
+    author: Mailbox, audience: Audience, draft_id: str, message: Message, settings: MappingSettings, *, most: int
+) -> bytes:
+    """Both halves as one, for a transaction's only submission: written in one go. Raises `Refusal` when it passes `most` bytes."""
+    entry = _addressed(author, audience)
+    entry["headers"] = {ID_HEADER: draft_id, **_headers(message, settings)}
+    large = _add_shared(entry, message, settings)
+    return _ended(orjson.dumps(entry), large, message.attachments, most)
+
+
 def own_half(author: Mailbox, audience: Audience, draft_id: str) -> bytes:
     """The object up to the first of its custom headers."""
-    entry: dict[str, Json] = {"from": _mailbox(author)}
-    for key, mailboxes in (("to", audience.to), ("cc", audience.cc), ("bcc", audience.bcc)):
-        if mailboxes:
-            entry[key] = list(map(_mailbox, mailboxes))
+    entry = _addressed(author, audience)
     entry["headers"] = {ID_HEADER: draft_id}
     return orjson.dumps(entry)[:-2]
 
 
-def shared_half(message: Message, settings: MappingSettings, *, behind: bytes, most: int) -> bytes:
-    """`behind` and the object from its second custom header to its end. Raises `Refusal` when both pass `most` bytes."""
+def shared_half(message: Message, settings: MappingSettings, *, most: int) -> bytes:
+    """The object from its second custom header to its end. Raises `Refusal` when it passes `most` bytes."""
     headers = _headers(message, settings)
-    entry: dict[str, Json] = {"headers": headers}
+    entry: Entry = {"headers": headers}
+    large = _add_shared(entry, message, settings)
+    half = orjson.dumps(entry)[len(b'{"headers":{') :]
+    return _ended(b"," + half if headers else half, large, message.attachments, most)
+
+
+def _addressed(author: Mailbox, audience: Audience) -> Entry:
+    entry: Entry = {"from": _mailbox(author)}
+    if audience.to:
+        entry["to"] = [*map(_mailbox, audience.to)]
+    if audience.cc:
+        entry["cc"] = [*map(_mailbox, audience.cc)]
+    if audience.bcc:
+        entry["bcc"] = [*map(_mailbox, audience.bcc)]
+    return entry
+
+
+def _add_shared(entry: Entry, message: Message, settings: MappingSettings) -> list[tuple[str, str]]:
+    """Puts in what stands behind the custom headers. What is too large to be written at once is left for later."""
     if message.reply_to:
-        entry["reply_to"] = list(map(_mailbox, message.reply_to))
+        entry["reply_to"] = [*map(_mailbox, message.reply_to)]
     entry["subject"] = message.subject or settings.empty_subject
     large = []
     for key, text in (("text_body", message.text_body), ("html_body", message.html_body)):
@@ -52,9 +78,12 @@ def shared_half(message: Message, settings: MappingSettings, *, behind: bytes, m
             large.append((key, text))
         elif text is not None:
             entry[key] = text
-    half = b"".join((behind, b"," if headers else b"", orjson.dumps(entry)[len(b'{"headers":{') :]))
-    if large or message.attachments:
-        return _streamed(half[:-1], large, message.attachments, most)
+    return large
+
+
+def _ended(half: bytes, large: Sequence[tuple[str, str]], attachments: Sequence[Attachment], most: int) -> bytes:
+    if large or attachments:
+        return _streamed(half[:-1], large, attachments, most)
     if len(half) > most:
         raise too_large(most)
     return half
@@ -86,8 +115,8 @@ def _pieces(texts: Sequence[tuple[str, str]], attachments: Sequence[Attachment])
     yield b"]}" if attachments else b"}"
 
 
-def _attachment(attachment: Attachment) -> dict[str, Json]:
-    entry: dict[str, Json] = {
+def _attachment(attachment: Attachment) -> Entry:
+    entry: Entry = {
         "filename": attachment.filename,
         "content_type": attachment.content_type,
         "disposition": attachment.disposition,
@@ -97,10 +126,11 @@ def _attachment(attachment: Attachment) -> dict[str, Json]:
     return entry
 
 
-def _headers(message: Message, settings: MappingSettings) -> dict[str, Json]:
+def _headers(message: Message, settings: MappingSettings) -> Entry:
     """Custom headers under the spelling that came first; repeated ones as arrays, in order."""
-    values: dict[str, Json]
-    if settings.drop_headers or len({name.lower() for name, _ in message.headers}) < len(message.headers):
+    values: Entry
+    headers = message.headers
+    if settings.drop_headers or (len(headers) > 1 and len({name.lower() for name, _ in headers}) < len(headers)):
         values = _grouped(message, {name.lower() for name in settings.drop_headers})
     else:
         values = dict(message.headers)
@@ -111,7 +141,7 @@ def _headers(message: Message, settings: MappingSettings) -> dict[str, Json]:
     return values
 
 
-def _grouped(message: Message, dropped: set[str]) -> dict[str, Json]:
+def _grouped(message: Message, dropped: set[str]) -> Entry:
     spelled: dict[str, str] = {}
     found: dict[str, list[Json]] = {}
     for name, value in message.headers:
@@ -121,7 +151,7 @@ def _grouped(message: Message, dropped: set[str]) -> dict[str, Json]:
     return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
 
 
-def _mailbox(mailbox: Mailbox) -> dict[str, Json]:
+def _mailbox(mailbox: Mailbox) -> Entry:
     address = mailbox.address
     written = f"{address.local}@{address.domain}"
     return {"address": written, "name": mailbox.name} if mailbox.name else {"address": written}

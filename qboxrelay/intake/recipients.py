@@ -30,19 +30,19 @@ class Audience:
         return tuple(map(_ADDRESS, (*self.to, *self.cc, *self.bcc)))
 
 
-@value(frozen=True, slots=True)
-class Placed:
-    """The whole envelope, placed: each recipient in one of the three; `unmailed` stand in the header only."""
-
-    audience: Audience
-    unmailed: int
-
-
-def place(recipients: Sequence[Address], to: Sequence[Mailbox], cc: Sequence[Mailbox]) -> Placed:
-    """Split the envelope into those who stand in To, those in Cc, and the blind. To wins over Cc; duplicates count once."""
-    if len(recipients) == 1 == len(to) and not cc and recipients[0] == to[0].address:
+def assembled(
+    recipients: Sequence[Address], to: Sequence[Mailbox], cc: Sequence[Mailbox], most: int
+) -> tuple[Sequence[Audience], int]:
+    """The audiences of `most` recipients each, and how many mailboxes of the header the envelope does not hold."""
+    if len(recipients) == 1 == len(to) and not cc and _same(recipients[0], to[0].address):
         # What nearly every mail of an application is.
-        return Placed(Audience(tuple(to)), 0)
+        return (Audience(tuple(to)),), 0
+    audience, unmailed = _placed(recipients, to, cc)
+    return _split(audience, most), unmailed
+
+
+def _placed(recipients: Sequence[Address], to: Sequence[Mailbox], cc: Sequence[Mailbox]) -> tuple[Audience, int]:
+    """The envelope as those who stand in To, those in Cc, and the blind. To wins over Cc; duplicates count once."""
     waiting: dict[_Key, Address] = {}
     for recipient in recipients:
         waiting.setdefault(_keys(recipient.local, recipient.domain)[0], recipient)
@@ -65,7 +65,7 @@ def place(recipients: Sequence[Address], to: Sequence[Mailbox], cc: Sequence[Mai
         tuple(chain.from_iterable(guests[len(to) :])),
         tuple(map(Mailbox, waiting.values())),
     )
-    return Placed(audience, _unmailed(envelope, header) if [] in guests else 0)
+    return audience, _unmailed(envelope, header) if [] in guests else 0
 
 
 @lru_cache(maxsize=4096)
@@ -77,9 +77,12 @@ def _keys(local: str, domain: str) -> tuple[_Key, _Key]:
 
 def _shown(guest: Address, named: Mailbox) -> Mailbox:
     """The recipient as the envelope writes it, with the name that the header gives it."""
-    written = named.address
-    same = guest.local == written.local and guest.domain == written.domain
-    return named if same else Mailbox(guest, named.name)
+    return named if _same(guest, named.address) else Mailbox(guest, named.name)
+
+
+def _same(one: Address, other: Address) -> bool:
+    """As `==`, which makes a tuple of each first."""
+    return one.local == other.local and one.domain == other.domain
 
 
 def _unmailed(envelope: Iterable[Address], header: Iterable[Mailbox]) -> int:
@@ -88,7 +91,7 @@ def _unmailed(envelope: Iterable[Address], header: Iterable[Mailbox]) -> int:
     return sum(_keys(named.address.local, named.address.domain)[1] not in mailed for named in header)
 
 
-def split(audience: Audience, most: int) -> list[Audience]:
+def _split(audience: Audience, most: int) -> list[Audience]:
     """The submissions. Blind recipients travel beside visible ones; where nobody is visible, each gets a mail of its own."""
     total = len(audience.to) + len(audience.cc) + len(audience.bcc)
     if total <= most and (audience.to or audience.cc):

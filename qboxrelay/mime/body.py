@@ -12,6 +12,8 @@ from qboxrelay.mime.slices import pieces
 from qboxrelay.mime.text import read_text
 from qboxrelay.model.message import Loss
 
+REPLACED = Loss("octets that are no text in the declared charset", "charset")
+
 
 @dataclass(slots=True)
 class Piece:
@@ -111,10 +113,10 @@ def _is_body(entity: Entity, *, first: bool, alternative: bool) -> bool:
 
 
 def _leaf(entity: Entity) -> Gathered:
-    read = read_text(entity)
-    losses = [Loss("octets that are no text in the declared charset", "charset")] if read.replaced else []
-    piece = Piece(html=read.text) if entity.type.value == "text/html" else Piece(text=read.text)
-    files: list[Entity | Pasted] = [Pasted(name, lines) for name, lines in read.files] if read.files else []
+    text, replaced, pasted = read_text(entity)
+    losses = [REPLACED] if replaced else []
+    piece = Piece(html=text) if entity.type.value == "text/html" else Piece(text=text)
+    files: list[Entity | Pasted] = [Pasted(name, lines) for name, lines in pasted] if pasted else []
     return Gathered([piece], files, losses)
 
 

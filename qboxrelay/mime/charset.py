@@ -85,8 +85,9 @@ def decode(data: bytes, label: str | None, *, html: bool = False) -> tuple[str, 
     declares, else windows-1252.
     """
     codec = codec_for(label) if label else None
-    if codec is None and find(data, b"\x1b$", 0, len(data)) >= 0:
-        # No other text holds the escape sequence of JIS: Japanese programs that send it without a label mean it.
+    if codec is None and b"\x1b" in data and find(data, b"\x1b$", 0, len(data)) >= 0:
+        # No other text holds the escape sequence of JIS: Japanese programs that send it without a label mean it. To look for one octet first
+        # takes a twentieth of the time.
         codec = "iso2022_jp"
     if codec is None or codec == "utf-8":
         text = _utf8(data)
@@ -122,9 +123,13 @@ def _with_byte_order(codec: str, data: bytes) -> str:
 
 def _utf8(data: bytes) -> str | None:
     """UTF-8, or CESU-8 (Unicode Technical Report 26): Oracle and Java write halves of surrogate pairs for what stands beyond U+FFFF."""
-    text = _strictly(data, "utf-8")
-    if text is not None or b"\xed" not in data:
-        return text
+    try:
+        return data.decode() if len(data) <= DECODED else "".join(decoded(data, "utf-8", "strict"))
+    except UnicodeDecodeError:
+        return _cesu8(data) if b"\xed" in data else None
+
+
+def _cesu8(data: bytes) -> str | None:
     try:
         return _paired(decoded(data, "utf-8", "surrogatepass"), "strict")
     except UnicodeDecodeError:

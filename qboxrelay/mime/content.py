@@ -45,10 +45,12 @@ class Span:
 
 def octets_of(raw: bytes, start: int, end: int, encoding: str) -> bytes:
     """What a text part holds. Its line ends become LF where they are no part of the encoded octets: cheaper here than in text."""
-    if end - start > SLICE or encoding not in _SHORT_CUTS:
+    if end - start > SLICE or (encoding and encoding not in _SHORT_CUTS):
         pieces = bounded(Span(raw, start, end, encoding).pieces())
         return b"".join(pieces if encoding == "base64" else (piece.replace(b"\r\n", b"\n") for piece in pieces))
     body = raw[start:end]
+    if not encoding:
+        return _with_lf(body)
     return _SHORT_CUTS[encoding](body if encoding == "base64" else _with_lf(body))
 
 
@@ -59,7 +61,6 @@ def _with_lf(body: bytes) -> bytes:
 
 
 _SHORT_CUTS: dict[str, Callable[[bytes], bytes]] = {
-    "": bytes,
     "quoted-printable": quoted_printable.decode_piece,
     "base64": radix64.decode_loosely,
 }

@@ -5,7 +5,7 @@ travels as one attachment.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from qboxrelay.mime.boundary import guess_boundary, split_parts
 from qboxrelay.mime.header import Header, read_header
@@ -38,7 +38,7 @@ class Entity:
     end: int
     type: Parameterized
     disposition: Parameterized
-    children: list["Entity"] = field(default_factory=list)
+    children: list["Entity"]
 
     def first(self, key: str) -> str:
         """The value of the first field of that name among the header's own; empty when there is none."""
@@ -48,7 +48,8 @@ class Entity:
     @property
     def encoding(self) -> str:
         """`base64`, `quoted-printable`, `uuencode`, or empty: as it stands."""
-        written = self.first("content-transfer-encoding")
+        own = self.header.own
+        written = own["content-transfer-encoding"][0] if "content-transfer-encoding" in own else ""
         if not written:
             return ""
         known = _ENCODINGS.get(written.lower())
@@ -64,13 +65,13 @@ def read_entity(raw: bytes, limits: Limits) -> Entity:
 
 
 def _read(mail: Reading, span: tuple[int, int], default: Parameterized, depth: int) -> Entity:
-    mail.add_part(depth)
     start, end = span
     header = read_header(mail, start, end)
-    entity = Entity(mail.raw, header, min(header.body, end), end, default, _NO_TYPE)
-    if written := entity.first("content-disposition"):
+    own = header.own
+    entity = Entity(mail.raw, header, min(header.body, end), end, default, _NO_TYPE, [])
+    if "content-disposition" in own and (written := own["content-disposition"][0]):
         entity.disposition = read_parameterized(written)
-    if written := entity.first("content-type"):
+    if "content-type" in own and (written := own["content-type"][0]):
         entity.type = _repaired(read_parameterized(written), entity)
     if entity.type.value.startswith("multipart/"):
         spans = _part_spans(entity, mail)
@@ -80,8 +81,13 @@ def _read(mail: Reading, span: tuple[int, int], default: Parameterized, depth: i
             entity.type = _TYPE_DEFAULT
             return entity
         child_default = _DIGEST_DEFAULT if entity.type.value == "multipart/digest" else _TYPE_DEFAULT
-        entity.children = [_read(mail, part, child_default, depth + 1) for part in spans]
+        entity.children = [_part(mail, part, child_default, depth + 1) for part in spans]
     return entity
+
+
+def _part(mail: Reading, span: tuple[int, int], default: Parameterized, depth: int) -> Entity:
+    mail.add_part(depth)
+    return _read(mail, span, default, depth)
 
 
 def _part_spans(entity: Entity, mail: Reading) -> list[tuple[int, int]] | None:

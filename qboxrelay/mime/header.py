@@ -8,8 +8,8 @@ reader, which knows what old programs write; where the quick one applies, both s
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from qboxrelay.mime.charset import decode, is_utf8
 from qboxrelay.mime.limits import Limits, too_much
@@ -28,16 +28,20 @@ _PLAIN = bytes([9, 10, 13, *range(32, 127), *range(128, 256)])
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]+")
 _MAX_QUICK = 1 << 17
 """A larger section is read line by line: no single call on it may keep other threads waiting."""
-_FOLDS = {line_end: re.compile(rf"{line_end}(?=[ \t])") for line_end in ("\r\n", "\n")}
 
 
-class Header(NamedTuple):
+Fields = dict[str, list[str]]
+"""Values by key, which is a name in lower case."""
+
+
+@dataclass(slots=True)
+class Header:
     """Fields unfolded, encoded words still encoded; and where the body begins.
 
-    `own` holds by key (the name in lower case) the values of fields that mean something to the relay, `others` the rest by name.
+    `own` holds the values of fields that mean something to the relay, `others` the rest by name.
     """
 
-    own: dict[str, list[str]]
+    own: Fields
     others: list[tuple[str, str]]
     size: int
     """How many fields there are."""
@@ -54,6 +58,16 @@ def own_key(name: str) -> str:
         raise ValueError("no name of a field")
     key = name.lower()
     return key if key in _OWN or key.startswith(_OWN_PREFIXES) else ""
+
+
+_USUAL_KEYS = {
+    name: own_key(name)
+    for name in (
+        "Received", "From", "To", "Cc", "Reply-To", "Subject", "Date", "Message-ID", "Message-Id", "MIME-Version", "Content-Type",
+        "Content-Transfer-Encoding",
+    )
+}  # fmt: skip
+"""What nearly every mail has. To look here first takes half the time: nothing must be told that it was used."""
 
 
 def read_header(mail: Reading, start: int, end: int) -> Header:
@@ -97,24 +111,30 @@ def read_quickly(raw: bytes, start: int, stop: int, body: int) -> Header | None:
     except UnicodeDecodeError:
         return None
     line_end = "\r\n" if text[-2:] == "\r\n" else "\n"
-    lines = _FOLDS[line_end].sub("", text).split(line_end)
+    # No pattern: what reads them is seldom in the processor's caches when a mail comes, and takes 2 µs more.
+    lines = text.replace(f"{line_end} ", " ").replace(f"{line_end}\t", "\t").split(line_end)
     joined = "".join(lines)
-    if lines.pop() or "\r" in joined or "\n" in joined or (not joined.isascii() and _CONTROLS.search(joined)):
+    is_ascii = joined.isascii()
+    if lines.pop() or "\r" in joined or "\n" in joined or (not is_ascii and _CONTROLS.search(joined)):
         return None
     try:
-        own, others = _sorted([line.partition(":") for line in lines])
+        # ASCII without control characters holds no other blanks, and to look for them all is quicker than for two.
+        own, others = _sorted(lines, None if is_ascii else " \t")
     except ValueError:
         return None
     return Header(own, others, len(lines), body)
 
 
-def _sorted(fields: Iterable[tuple[str, str, str]]) -> tuple[dict[str, list[str]], list[tuple[str, str]]]:
-    """Fields, cut at the colon, as `Header` holds them. Raises `ValueError` when one is none."""
-    own: dict[str, list[str]] = {}
+def _sorted(lines: Iterable[str], blanks: str | None) -> tuple[Fields, list[tuple[str, str]]]:
+    """Fields as `Header` holds them, `blanks` around the values taken off. Raises `ValueError` when one is none."""
+    own: Fields = {}
     others = []
-    for name, colon, written in fields:
-        key = own_key(name)
-        value = written.strip(" \t")
+    for line in lines:
+        name, colon, written = line.partition(":")
+        key = _USUAL_KEYS.get(name)
+        if key is None:
+            key = own_key(name)
+        value = written.strip(blanks)
         if not key:
             others.append((name, value))
         elif key in own:
@@ -149,7 +169,7 @@ def read_tolerantly(mail: Reading, start: int, stop: int, body: int) -> Header:
             # A line folded without its blank: fields follow, so it is not the body yet.
             lines[-1] += b" " + line
         at = line_end + 1
-    own, others = _sorted([_field(line, mail) for line in lines])
+    own, others = _sorted([_field(line, mail) for line in lines], " \t")
     return Header(own, others, len(lines), body)
 
 
@@ -157,7 +177,7 @@ def _is_mbox_line(line: bytes, *, first: bool) -> bool:
     return first and line.startswith((b"From ", b">From "))
 
 
-def _field(line: bytearray, mail: Reading) -> tuple[str, str, str]:
+def _field(line: bytearray, mail: Reading) -> str:
     name, colon, rest = bytes(line).partition(b":")
     text = decode(rest, None if is_utf8(rest) else mail.charset)[0]
-    return name.strip(b" \t").decode("ascii"), colon.decode("ascii"), _CONTROLS.sub(" ", text)
+    return (name.strip(b" \t") + colon).decode("ascii") + _CONTROLS.sub(" ", text)

@@ -21,7 +21,8 @@ class Reading:
 
     raw: bytes
     limits: Limits
-    parts: int = 0
+    parts: int = 1
+    """The mail itself is one."""
     lookalikes: int = 0
     _charset: str | None = None
 

@@ -27,7 +27,7 @@ def require_straight(message: Message, settings: RelaySettings) -> None:
         raise Refusal(_PARTIAL, rule="partial")
     if message.received_count > settings.max_received:
         raise _loop(f"it has {message.received_count} Received fields")
-    passes = len(earlier_ids(message))
+    passes = len(earlier_ids(message)) if message.relay_ids else 0
     if passes > settings.max_passes:
         raise _loop(f"it went through a relay of this kind {passes} times before")
 

@@ -21,10 +21,13 @@ _LONGEST_NAME = max(map(len, _BY_FIELD))
 
 def priority_of(headers: Iterable[tuple[str, str]]) -> int:
     """What the fields ask for. A mail that calls itself bulk is never urgent, whatever else it says."""
-    found = [0]
+    found = 0
     for name, value in headers:
         words = _BY_FIELD.get(name.lower()) if len(name) <= _LONGEST_NAME else None
         if words is not None:
             # "1 (Highest)" is common.
-            found.append(words.get(value.strip().partition(" ")[0].lower(), 0))
-    return _LOW if _LOW in found else max(found)
+            asked = words.get(value.strip().partition(" ")[0].lower(), 0)
+            if asked == _LOW:
+                return _LOW
+            found = asked or found
+    return found

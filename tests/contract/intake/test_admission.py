@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from qboxrelay.intake.admission import Intake
 from qboxrelay.intake.decide import Rules
@@ -135,3 +137,40 @@ def test_notify_never_is_kept_for_the_notices(tmp_path: Path) -> None:
 
     assert [submission.notify_never for submission in never.submissions] == [True]
     assert [submission.notify_never for submission in default.submissions] == [False]
+
+
+def test_the_reply_is_written_as_any_other(tmp_path: Path) -> None:
+    """Its octets are put together beforehand; they say what it says."""
+
+    async def work(intake: Intake, _spool: SqliteSpool) -> None:
+        reply = await intake.admit(envelope(), mails.simple("taken").as_bytes())
+        assert reply.line == f"{reply}\r\n".encode()
+
+    with_intake(tmp_path, work)
+
+
+@pytest.mark.parametrize("sender", ["Ann@Example.com", None, '"a b"@example.com'])
+@pytest.mark.parametrize(
+    "recipients",
+    [
+        ["bob@example.net"],
+        ["BOB@example.NET"],
+        ["blind@example.net"],
+        ['"b o"@example.net'],
+        ["blind@example.net", "Bob@example.net"],
+    ],
+)
+def test_the_closing_line_names_the_envelope(tmp_path: Path, sender: str | None, recipients: list[str]) -> None:
+    """As the client wrote it and in its order, however the header writes it, and whether there is one recipient or more."""
+
+    async def work(intake: Intake, _spool: SqliteSpool) -> None:
+        with capture_logs() as logs:
+            await intake.admit(envelope(*recipients, sender=sender), mails.simple("named").as_bytes())
+        (line,) = [fields for fields in logs if fields["event"] == "mail.accepted"]
+        assert (line["sender"], line["recipients"]) == (sender or "<>", recipients)
+        assert list(line)[:11] == [
+            "transaction", "account", "sender", "recipients", "client", "user", "listener", "bytes", "submissions",
+            "sender_rule", "losses",
+        ]  # fmt: skip
+
+    with_intake(tmp_path, work)

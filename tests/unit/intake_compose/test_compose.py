@@ -7,9 +7,12 @@ from typing import Any
 import orjson
 import pytest
 
+from qboxrelay.intake import payload
 from qboxrelay.intake.compose import Composed, compose
+from qboxrelay.intake.recipients import Audience
 from qboxrelay.mime.parse import parse
 from qboxrelay.model.address import Address, Mailbox
+from qboxrelay.model.message import Message
 from qboxrelay.model.reply import Refusal
 from qboxrelay.settings.schema.mapping import MappingSettings
 
@@ -49,6 +52,26 @@ def test_a_plain_mail_has_just_the_fields_it_needs() -> None:
         "subject": "s",
         "text_body": "hello\n",
     }
+
+
+@pytest.mark.parametrize("headers", [(), (("X-A", "1"), ("x-a", "2"), ("X-B", "é"))])
+@pytest.mark.parametrize("text", [None, "hello\n", "x" * 70_000])
+def test_written_in_one_go_it_is_what_the_halves_are(headers: tuple[tuple[str, str], ...], text: str | None) -> None:
+    """The usual way and that of many recipients write the same octets, and refuse the same."""
+    message = Message(
+        headers=headers, text_body=text, html_body="<p>", reply_to=(Mailbox(_EVE),), subject="s", message_id="m"
+    )
+    audience = Audience(to=(Mailbox(_ANN, "Ann"),), cc=(Mailbox(_BOB),), bcc=(Mailbox(_EVE),))
+    author, settings = Mailbox(_SENDER, "Bounce"), MappingSettings()
+
+    own = payload.own_half(author, audience, "T-1")
+    both = own + payload.shared_half(message, settings, most=100_000)
+
+    assert payload.whole(author, audience, "T-1", message, settings, most=len(both)) == both
+    with pytest.raises(Refusal):
+        payload.whole(author, audience, "T-1", message, settings, most=len(both) - 1)
+    with pytest.raises(Refusal):
+        payload.shared_half(message, settings, most=len(both) - len(own) - 1)
 
 
 def test_a_full_mail_has_all_fields() -> None:

@@ -8,8 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qboxrelay.mime import address, address_tolerant, boundary, header, quoted_printable, radix64
+from qboxrelay.mime.entity import read_entity
 from qboxrelay.mime.limits import DEFAULT
+from qboxrelay.mime.lines import with_line_ends
+from qboxrelay.mime.parse import parse
 from qboxrelay.mime.reading import Reading
+from qboxrelay.mime.weight import is_light
 
 _FIELD_NAMES = st.sampled_from(["From", "Subject", "X-Odd_Name!", "content-type", "Received"])
 _VALUES = st.text(
@@ -147,3 +151,46 @@ def _walked(body: bytes) -> list[bytes]:
         elif current is not None:
             current += line
     return [*parts, current] if current is not None else parts
+
+
+@given(
+    st.sampled_from(["", "charset=utf-8", "charset=us-ascii", "charset=utf-16", "format=flowed", "format=flowed; delsp=yes; name=a.txt"]),
+    st.sampled_from(["7bit", "8bit", "quoted-printable", "base64", "uuencode"]),
+    st.lists(
+        st.sampled_from(
+            [b"text", b"caf\xc3\xa9", b"\xff", b"\x1b$B", b"\x00", b" ", b"\r\n", b"\n", b"\r", b"> ", b"-- ", b"=3D", b"begin 644 a\n#0V%T\n`\nend\n"]
+        ),
+        max_size=12,
+    ),
+)  # fmt: skip
+def test_a_mail_of_one_text_is_read_as_any_other(parameters: str, encoding: str, pieces: list[bytes]) -> None:
+    """A disposition that says nothing new sends it the way of all other mails."""
+    head = f"From: a@b.example\r\nContent-Type: text/plain; {parameters}\r\nContent-Transfer-Encoding: {encoding}\r\n".encode()
+    body = b"\r\n" + b"".join(pieces)
+
+    assert parse(head + body) == parse(head + b"Content-Disposition: inline\r\n" + body)
+
+
+_HEAD_LINES = st.lists(
+    st.sampled_from(
+        [
+            b"", b"\xef\xbb\xbf", b"From: a@b.example", b"From a", b"Content-Type: multipart/mixed; boundary=b", b"content-type: text/plain",
+            b"Content-Type: text/html", b"Content-Type:multipart/mixed; boundary=b", b" boundary=b", b"Content-Type: multi (x)part/mixed; boundary=b",
+            b"Content-Type: text/", b"X-Content-Type: text/plain", b"CONTENT-TYPE : multipart/mixed", b"--b", b"text \xff",
+        ]
+    ),
+    max_size=6,
+)  # fmt: skip
+
+
+@given(_HEAD_LINES, st.sampled_from([b"\r\n", b"\n", b"\r", b"\r\r\n"]))
+@example([b"", b"", b"Content-Type: multipart/mixed; boundary=b"], b"\r\n")
+@example([b"\xef\xbb\xbf", b"", b"Content-Type: multipart/mixed; boundary=b"], b"\r\n")
+@example([b"From: a@b.example", b"Content-Type: text/plain"], b"\r\n")
+def test_what_has_many_parts_is_not_light(lines: list[bytes], line_end: bytes) -> None:
+    """A glance at the header may tell that there is one part, never wrongly."""
+    raw = line_end.join([*lines, b"", b""]) + b"--b\r\n\r\ntext\r\n" * 150
+
+    root = read_entity(with_line_ends(raw), DEFAULT)
+
+    assert len(root.children) <= 100 or not is_light(raw)

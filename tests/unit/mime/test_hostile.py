@@ -213,6 +213,8 @@ def test_what_looks_laborious_is_told_at_a_glance() -> None:
     assert is_light(b"From: a@b.example\r\n\r\nbody")
     assert is_light(b"From: a@b.example\n\n--\nAnn\n" + b"x" * 60_000)
     assert not is_light(_MIXED + b"--b\n\n" * 101)
+    # Line ends that are repaired only later, as there is none but CR at the beginning.
+    assert not is_light((_MIXED + b"--b\n\n" * 101).replace(b"\n", b"\r") + b"\n\r\n")
     assert not is_light(_HEAD + b"X-A: 1\n" * 2_000 + b"\nbody")
     assert not is_light(b"From: a@b.example\r\rbody")
 

@@ -4,7 +4,8 @@ import pytest
 
 from qboxrelay.mime.filename import without_path
 from qboxrelay.mime.parse import parse
-from qboxrelay.model.message import Message
+from qboxrelay.model.address import Address, Mailbox
+from qboxrelay.model.message import Loss, Message
 
 _PNG = "iVBORw0KGgo="
 
@@ -279,3 +280,31 @@ def test_octets_that_are_no_text_are_counted() -> None:
 
     assert message.text_body == "é caf\ufffd"
     assert [loss.rule for loss in message.losses] == ["charset"]
+
+
+def test_each_field_is_in_its_place() -> None:
+    """They are given by position, and many are of one type."""
+    raw = (
+        b"From: a@b.example, f@b.example\nSender: f@b.example\nTo: to@b.example\nCc: cc@b.example\nBcc: bcc@b.example\n"
+        b"Reply-To: r@b.example\nSubject: s\nDate: d\nMessage-ID: <m>\nReceived: x\nReceived: y\nX-Qboxrelay-Id: i\n"
+        b"Content-Type: multipart/alternative; boundary=b\n\n--b\n\ntext\n--b\nContent-Type: text/html\n\nhtml\n--b--\n"
+    )
+    author, to, cc, bcc, reply_to = (Mailbox(Address(name, "b.example")) for name in ("f", "to", "cc", "bcc", "r"))
+
+    assert parse(raw) == Message(
+        from_=author,
+        sender=author,
+        to=(to,),
+        cc=(cc,),
+        bcc=(bcc,),
+        reply_to=(reply_to,),
+        subject="s",
+        text_body="text",
+        html_body="html",
+        headers=(("Message-ID", "<m>"),),
+        message_id="<m>",
+        date="d",
+        losses=(Loss("a further author in From", "several_authors"),),
+        received_count=2,
+        relay_ids=("i",),
+    )
