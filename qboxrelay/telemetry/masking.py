@@ -30,10 +30,10 @@ class Masking:
         self._subjects = subjects
 
     def __call__(self, fields: dict[str, Any]) -> dict[str, Any]:
-        if not _SECRETS.isdisjoint(fields):
+        """`fields` are the masking's from now on: what may not be shown is taken out of them."""
+        if not fields.keys().isdisjoint(_SECRETS):
             fields = {name: "***" if name in _SECRETS else value for name, value in fields.items()}
-        if "subject" in fields and self._subjects != "full":
-            fields = dict(fields)
+        if self._subjects != "full" and "subject" in fields:
             subject = fields.pop("subject")
             if self._subjects == "hash" and subject:
                 fields["subject"] = _hash(str(subject))

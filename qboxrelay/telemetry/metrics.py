@@ -12,13 +12,12 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     ProcessCollector,
     disable_created_metrics,
 )
 
 from qboxrelay.model.sender_domain import DomainState
-from qboxrelay.telemetry.exemplar import exemplar
+from qboxrelay.telemetry.series import Count, Histogram
 
 _WATCHED = ("spool_full", "spool_error", *[f"sender_domain_{state}" for state in DomainState])
 """Refusals that alerts look at: their series begin at 0, so that an increase sees the first one."""
@@ -30,11 +29,9 @@ class IntakeMetrics:
 
     def __init__(self, registry: CollectorRegistry, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.now = monotonic
-        self._accepted = Counter("qboxrelay_mails_accepted", "Mails that were answered 250.", registry=registry)
-        self._submissions = Counter(
-            "qboxrelay_submissions_queued", "Submissions that accepted mails became.", registry=registry
-        )
-        self._bytes = Counter("qboxrelay_mail_bytes", "Bytes of accepted mails, as received.", registry=registry)
+        self._accepted = Count("qboxrelay_mails_accepted", "Mails that were answered 250.", registry)
+        self._submissions = Count("qboxrelay_submissions_queued", "Submissions that accepted mails became.", registry)
+        self._bytes = Count("qboxrelay_mail_bytes", "Bytes of accepted mails, as received.", registry)
         self._refused = Counter(
             "qboxrelay_mails_refused", "Mails refused at the end of DATA, by rule.", ["rule"], registry=registry
         )
@@ -62,15 +59,15 @@ class IntakeMetrics:
         self._mapping = Histogram(
             "qboxrelay_mail_mapping_seconds",
             "Time to read a mail, judge it and write its submissions, waiting for a thread included.",
-            registry=registry,
+            registry,
             buckets=_SECONDS,
-        )
+        ).of()
         self._taking = Histogram(
             "qboxrelay_mail_taking_seconds",
             "Time from the last byte of an accepted mail until it was safe: mapping, sender domain, commit.",
-            registry=registry,
+            registry,
             buckets=_SECONDS,
-        )
+        ).of()
 
     def mapped(self, since: float) -> None:
         """`since` is a reading of `now`."""
@@ -78,11 +75,12 @@ class IntakeMetrics:
 
     def accepted(self, size: int, submissions: int, *, since: float, transaction_id: str) -> None:
         """`since` is a reading of `now` from when the mail was here."""
-        ids = exemplar(None, transaction_id)
-        self._taking.observe(self.now() - since, exemplar=ids)
-        self._accepted.inc(exemplar=ids)
-        self._bytes.inc(size)
-        self._submissions.inc(submissions)
+        seconds, at = self.now() - since, time.time()
+        self._taking.observe_marked(seconds, transaction_id, at)
+        self._accepted.value += 1
+        self._accepted.mark = transaction_id, 1, at
+        self._bytes.value += size
+        self._submissions.value += submissions
 
     def refused(self, rule: str) -> None:
         self._refused.labels(rule).inc()

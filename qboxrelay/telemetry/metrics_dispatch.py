@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from qboxrelay.telemetry import series
 from qboxrelay.telemetry.exemplar import exemplar
 from qboxrelay.telemetry.metrics_age import Ages
 from qboxrelay.telemetry.metrics_window import Ended, RequestWindow
@@ -91,12 +92,12 @@ class DispatchMetrics:
             ["account"],
             registry=registry,
         )
-        self._waits = Histogram(
+        self._waits = series.Histogram(
             "qboxrelay_submission_wait_seconds",
             "Time that sent submissions spent in the spool, until the request began that sent them.",
-            ["account"],
-            registry=registry,
+            registry,
             buckets=_WAITS,
+            label="account",
         )
         self._pauses = Counter(
             "qboxrelay_account_pauses",
@@ -132,8 +133,8 @@ class DispatchMetrics:
             self._condition.labels(account, condition)
             self._pauses.labels(account, condition)
 
-    def suppression(self, account: str, status: str) -> None:
-        self._suppressions.labels(account, status).inc()
+    def suppression(self, account: str, status: str, count: int) -> None:
+        self._suppressions.labels(account, status).inc(count)
 
     def started(self, account: str, messages: int, size: int, *, maybe_duplicates: int, retries: int) -> None:
         self._in_flight.labels(account).inc()
@@ -161,9 +162,7 @@ class DispatchMetrics:
         self._finished.labels(account, state).inc(count, exemplar=exemplar(request_id, transaction_id))
 
     def waited(self, account: str, seconds: Iterable[float]) -> None:
-        histogram = self._waits.labels(account)
-        for one in seconds:
-            histogram.observe(one)
+        self._waits.of(account).observe_all(seconds)
 
     def condition(self, account: str, condition: str, *, holds: bool, began: bool) -> None:
         self._condition.labels(account, condition).set(holds)

@@ -4,29 +4,29 @@ In: sessions, commands, replies. Out: series in the registry that was passed in.
 """
 
 import time
-from collections import Counter as Tally
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from qboxrelay.telemetry.metrics_age import Ages
+from qboxrelay.telemetry.series import Count, Histogram
 
 
 class TallyCollector(Collector):
     """What is counted in a plain table: commands and replies come several for each mail, and a `Counter` takes a lock for each."""
 
     def __init__(self, name: str, text: str, label: str) -> None:
-        self.tally: Tally[str] = Tally()
+        self.tally: dict[str | int, int] = {}
         self._name = name
         self._text = text
         self._label = label
 
     def collect(self) -> Iterable[Metric]:
         family = CounterMetricFamily(self._name, self._text, labels=[self._label])
-        for value, count in sorted(self.tally.items()):
+        for value, count in sorted((str(value), count) for value, count in self.tally.items()):
             family.add_metric([value], count)
         yield family
 
@@ -40,12 +40,13 @@ class SmtpMetrics:
         self._open = Gauge(
             "qboxrelay_smtp_sessions_open", "SMTP connections that are open.", ["listener"], registry=registry
         )
+        self._listeners: dict[str, tuple[Counter, Gauge]] = {}
         self._lasted = Histogram(
             "qboxrelay_smtp_session_seconds",
             "How long SMTP connections lasted.",
-            ["listener"],
-            registry=registry,
+            registry,
             buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 1800),
+            label="listener",
         )
         self._silent = Ages(
             "qboxrelay_smtp_last_session_age_seconds",
@@ -58,7 +59,7 @@ class SmtpMetrics:
         for collector in (self._silent, commands, replies):
             registry.register(collector)
         self._commands, self._replies = commands.tally, replies.tally
-        self._bytes = Counter("qboxrelay_smtp_received_bytes", "Bytes received in DATA.", registry=registry)
+        self._bytes = Count("qboxrelay_smtp_received_bytes", "Bytes received in DATA.", registry)
         self._limited = Counter("qboxrelay_smtp_limited", "Limits that acted, by name.", ["limit"], registry=registry)
         self._tls_failed = Counter(
             "qboxrelay_smtp_tls_failures", "TLS handshakes that failed.", ["listener"], registry=registry
@@ -72,30 +73,38 @@ class SmtpMetrics:
 
     def listening(self, listener: str) -> None:
         """A listener that is there, and has not seen a session yet."""
-        self._sessions.labels(listener)
-        self._open.labels(listener)
+        self._of(listener)
         self._silent.known(listener)
 
     def opened(self, listener: str) -> float:
         """Returns what `closed` is to be given."""
-        self._sessions.labels(listener).inc()
-        self._open.labels(listener).inc()
+        sessions, open_now = self._of(listener)
+        sessions.inc()
+        open_now.inc()
         self._silent.happened(listener)
         return self._monotonic()
 
     def closed(self, listener: str, opened: float) -> None:
-        self._open.labels(listener).dec()
-        self._lasted.labels(listener).observe(self._monotonic() - opened)
+        _, open_now = self._of(listener)
+        open_now.dec()
+        self._lasted.of(listener).observe(self._monotonic() - opened)
+
+    def _of(self, listener: str) -> tuple[Counter, Gauge]:
+        """Its sessions, and those that are open: looked up once, because `labels` takes longer than to count."""
+        found = self._listeners.get(listener)
+        if found is None:
+            found = self._listeners[listener] = self._sessions.labels(listener), self._open.labels(listener)
+        return found
 
     def commanded(self, verb: str) -> None:
         """`verb` is one that the door knows, or `unknown`."""
-        self._commands[verb] += 1
+        self._commands[verb] = self._commands.get(verb, 0) + 1
 
     def replied(self, code: int) -> None:
-        self._replies[str(code)] += 1
+        self._replies[code] = self._replies.get(code, 0) + 1
 
     def received(self, size: int) -> None:
-        self._bytes.inc(size)
+        self._bytes.value += size
 
     def limited(self, limit: str) -> None:
         """`limit` is the name of the setting that acted."""

@@ -7,9 +7,11 @@ take the longer the more waits.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from qboxrelay.telemetry.series import Histogram
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +51,15 @@ class SpoolMetrics:
         self._seconds = Histogram(
             "qboxrelay_spool_commit_seconds",
             "Time of a commit, fsync included.",
-            registry=registry,
+            registry,
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
-        )
+        ).of()
         self._group = Histogram(
             "qboxrelay_spool_commit_calls",
             "Calls that one commit served.",
-            registry=registry,
+            registry,
             buckets=(1, 2, 5, 10, 20, 50, 100, 256),
-        )
+        ).of()
         most = Gauge("qboxrelay_spool_max_messages", "Submissions that may wait; above it, 452.", registry=registry)
         most.set(max_messages)
         size = Gauge("qboxrelay_spool_max_bytes", "Payload bytes that may wait; above it, 452.", registry=registry)

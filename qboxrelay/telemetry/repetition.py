@@ -65,6 +65,10 @@ class Repetition:
         """When the oldest kind is over: until then lines that are not counted pass without a look."""
         self._lock = threading.Lock()
 
+    def passes(self, level: str, event: str) -> bool:
+        """Whether the event is written whatever else it says, and nothing beside it; most are."""
+        return level not in _LEVELS and self._monotonic() < self._over_at and event != _LAST
+
     def __call__(self, fields: Fields) -> list[Fields]:
         """What is to be written now: this event or not, and the counts of kinds that came no more."""
         counted = self._every > 0 and _repeats(fields)

@@ -1,17 +1,20 @@
 """The log: its lines, and that nothing about it ever fails the mail."""
 
+import json
 import os
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
+from select import PIPE_BUF
 
 import pytest
 import structlog
 
 from qboxrelay.settings.schema import LogSettings
-from qboxrelay.telemetry.logs import configure
+from qboxrelay.telemetry.logs import configure, together
 
 from .conftest import Log, only
 
@@ -168,3 +171,118 @@ def test_value_that_cannot_be_written_does_not_fail_the_mail(log_to: Log, kind: 
     structlog.get_logger().info("mail.accepted", error=_UnprintableError())
 
     assert only(lines()) == {"level": "info", "event": "log.unwritable", "error": "RuntimeError"}
+
+
+class _Writes(StringIO):
+    """Keeps what it is given, call by call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.calls.append(text)
+        return len(text)
+
+
+def events(text: str) -> list[str]:
+    return [json.loads(line)["event"] for line in text.splitlines()]
+
+
+def say_together_and_fail(stream: _Writes) -> None:
+    log = structlog.get_logger()
+    with together():
+        log.info("a.first")
+        with together():
+            log.warning("a.second")
+        log.info("a.third")
+        assert stream.calls == []
+        raise KeyError
+
+
+def test_lines_that_are_said_together_are_written_in_one_go() -> None:
+    """In their order, at the end of the outermost block, though it fails; afterwards each at once again."""
+    stream = _Writes()
+    configure(LogSettings(format="json"), stream)
+    with pytest.raises(KeyError):
+        say_together_and_fail(stream)
+    structlog.get_logger().info("a.fourth")
+
+    assert [events(text) for text in stream.calls] == [["a.first", "a.second", "a.third"], ["a.fourth"]]
+
+
+def test_what_is_said_together_is_not_divided_in_a_line() -> None:
+    """Worker processes write to the same pipe, which takes no more than PIPE_BUF octets undivided. A longer line goes alone."""
+    stream = _Writes()
+    configure(LogSettings(format="json"), stream)
+    log = structlog.get_logger()
+    with together():
+        for number in range(100):
+            log.info("a.line", number=number, text="x" * (2 * PIPE_BUF if number == 50 else 200))
+
+    assert [line["number"] for text in stream.calls for line in map(json.loads, text.splitlines())] == [*range(100)]
+    assert all(text.endswith("\n") for text in stream.calls)
+    assert len([text for text in stream.calls if len(text) > PIPE_BUF]) == 1
+    assert len(stream.calls) < 20
+
+
+def test_another_thread_does_not_wait_for_what_is_said_together() -> None:
+    stream = _Writes()
+    configure(LogSettings(format="json"), stream)
+    log = structlog.get_logger()
+    with together():
+        log.info("a.mine")
+        other = threading.Thread(target=log.info, args=("a.other",))
+        other.start()
+        other.join()
+
+    assert [events(text) for text in stream.calls] == [["a.other"], ["a.mine"]]
+
+
+def test_together_serves_whatever_the_log_is(tmp_path: Path) -> None:
+    """A file, a stream that is gone, nothing that was configured, nothing to say."""
+    with together():
+        pass
+    with (tmp_path / "log").open("w") as stream:
+        configure(LogSettings(format="console"), stream)
+        with together():
+            structlog.get_logger().info("a.first")
+            structlog.get_logger().info("a.second")
+    with together():
+        structlog.get_logger().info("a.third")
+    configure(LogSettings(), None)
+    with together():
+        structlog.get_logger().info("a.fourth")
+
+    first, second = (tmp_path / "log").read_text().splitlines()
+    assert "a.first" in first
+    assert "a.second" in second
+
+
+def test_worker_says_its_number_after_the_fields_of_the_call() -> None:
+    """Fields of every line stand last, in a plain line and in one that takes the long way."""
+    stream = StringIO()
+    configure(LogSettings(format="json"), stream, always={"worker": 2})
+    structlog.get_logger().info("mail.accepted", size=3)
+    structlog.get_logger().warning("mail.late", size=3)
+
+    for line in stream.getvalue().splitlines():
+        assert list(json.loads(line)) == ["timestamp", "level", "event", "size", "worker"]
+
+
+def test_time_and_level_are_those_of_the_line(log_to: Log) -> None:
+    """Whatever a call names so: no field stands twice."""
+    lines = log_to()
+    structlog.get_logger().info("a.b", level="fatal", timestamp="never")
+
+    assert lines()[0].count('"level"') == lines()[0].count('"timestamp"') == 1
+    assert only(lines())["level"] == "info"
+    assert only(lines())["timestamp"] != "never"
+
+
+def test_subject_that_was_all_there_was_leaves_a_line(log_to: Log) -> None:
+    lines = log_to(subjects="off")
+    structlog.get_logger().info("a.b", subject="The Diagnosis")
+    structlog.get_logger().info("a.b")
+
+    assert [list(json.loads(line)) for line in lines()] == [["timestamp", "level", "event"]] * 2

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qboxrelay.settings.types import Secret
-from qboxrelay.telemetry.rendering import console_line, plain
+from qboxrelay.telemetry.rendering import as_octets, console_line, json_line, json_now, plain
 
 from .conftest import Log, only
 
@@ -87,3 +89,31 @@ def test_people_are_not_shown_what_is_not_there() -> None:
     )
     assert "error" not in line
     assert "attempt=0" in line
+
+
+_TEXTS = st.text(st.characters(exclude_categories=()), max_size=8)
+_VALUES = st.recursive(
+    st.one_of(
+        _TEXTS,
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.sampled_from([b"x", Path("/a"), timedelta(seconds=2), datetime(2026, 1, 2, tzinfo=UTC), _Colour.RED]),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_TEXTS | st.integers(), inner, max_size=3)),
+    max_leaves=5,
+)
+
+
+@given(
+    st.sampled_from(["debug", "info"]),
+    st.sampled_from(["mail.accepted", "submission.sent", "a.\x9b", "a.\ud800"]),
+    st.dictionaries(_TEXTS, _VALUES, max_size=5),
+)
+def test_quick_line_is_the_usual_one(level: str, event: str, fields: dict[str, Any]) -> None:
+    """But for the moment: head, order, characters that are escaped, values that JSON does not know."""
+    said = json_now(level, event, dict(fields))
+    now = datetime.fromisoformat(said.split(b'"')[3].decode())
+
+    assert said == as_octets(json_line({"timestamp": now, "level": level, "event": event, **fields}))
