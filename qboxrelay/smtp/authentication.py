@@ -57,6 +57,7 @@ class Authentication(Connection):
         self._say(reply_to(result))
         if isinstance(result, LoggedIn):
             self._user = result.user
+            self._standing_now = None
         elif not isinstance(result, Unavailable):
             self._count_failure(logins.max_failures_per_connection)
 
@@ -102,12 +103,6 @@ class Authentication(Connection):
         if self._user is not None or self._settings.auth != "required":
             return None
         return replies.LOGIN_FIRST if self._may_send_password else replies.LOGIN_NEEDS_TLS
-
-    @property
-    def _account(self) -> str | None:
-        """The account that mail leaves through unless a rule names another: the user's, else the listener's; None when neither has one."""
-        named = self._user.account if self._user is not None else None
-        return named or self._settings.account or None
 
     def _refused_sender(self, sender: Address | None) -> Reply | None:
         """Why this user may not send from there; None when it may."""

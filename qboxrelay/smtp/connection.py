@@ -19,6 +19,7 @@ from qboxrelay.smtp.door import Door
 from qboxrelay.smtp.output import Output
 from qboxrelay.smtp.proxy import Peer
 from qboxrelay.smtp.reader import Disconnected, LineTooLong, Reader
+from qboxrelay.smtp.standing import Standing
 
 log = structlog.get_logger()
 
@@ -68,6 +69,8 @@ class Connection(Output):
         self._ending: Reply | None = None
         self._finished = False
         self._wire: str | None = None
+        self._standing_now: Standing | None = None
+        """None: to be looked at anew."""
 
     @property
     def busy(self) -> bool:
@@ -182,6 +185,21 @@ class Connection(Output):
             self._crashed(error)
         return True
 
+    def _serve_alone(self, line: bytes) -> None:
+        """As `_pump`, where one line is all that is here."""
+        try:
+            work = self._serve(line)
+            if work is not None:
+                self._start(work)
+        except Exception as error:  # noqa: BLE001 - the boundary: a surprise of ours is temporary for the mail
+            self._crashed(error)
+        if self._ending is not None and not self._busy:
+            self._hang_up(self._ending)
+        if self._working is None and not self._finished:
+            self._flush()
+            if not self._busy:
+                self._limit_time(self._times.idle, replies.IDLE)
+
     def _start(self, work: Work) -> None:
         self._working = self.loop.create_task(self._work(work))
 
@@ -225,8 +243,11 @@ class Connection(Output):
         self._flush()
         # The work may have stopped the clock; what is served next may wait for the client.
         self._limit_time(self._times.idle, replies.IDLE)
-        self._pump()
-        self._leave()
+        # Mostly the client waits for the answer: then all that `_pump` would do has just been done.
+        if not self._lines.at_rest:
+            self._pump()
+        if self.transport is None:
+            self._leave()
 
     def _leave(self) -> None:
         """When the client is gone and nothing is under way for it."""
@@ -236,7 +257,11 @@ class Connection(Output):
         self._deadline.close()
         if self._whole is not None:
             self._whole.cancel()
+            self._whole = None
         self._forget_mail()
+        # What refers to this connection, and holds octets: counting references frees it then, at once.
+        self._lines.forget()
+        self._writer = None  # type: ignore[assignment] # asyncio's, which refers back
         self._door.sessions.closed(self, self._client_address)
 
     def _serve(self, line: bytes) -> Work | None:
@@ -301,6 +326,7 @@ class Connection(Output):
             log.warning("tls.handshake_failed", peer=self._client_address, error=type(error).__name__)
             self._metrics.tls_failed(self._settings.name)
             raise Disconnected from error
+        self._standing_now = None
         self.transport = self._writer.transport
         self._lines.attach(self.transport)
 

@@ -8,6 +8,10 @@ import math
 from collections.abc import Callable
 
 
+def _nobody() -> None:
+    """Hears of limits that are over: a closed connection is not to be kept by its own callback."""
+
+
 class Deadline:
     """Calls `expired` once when the time that was set last has passed."""
 
@@ -22,8 +26,10 @@ class Deadline:
         """When the handle calls; infinity without one."""
 
     def set(self, seconds: float) -> None:
-        """So long from now."""
-        self.set_at(self._loop.time() + seconds)
+        """So long from now. Called for every command, and so not by way of `set_at`."""
+        self._at = at = self._loop.time() + seconds
+        if self._armed > at:
+            self._arm(at)
 
     def set_at(self, at: float) -> None:
         """At a time of the loop's clock."""
@@ -36,8 +42,9 @@ class Deadline:
         self._at = None
 
     def close(self) -> None:
-        """No limit any more."""
+        """No limit any more, and nobody who is to hear of one."""
         self._at = None
+        self._expired = _nobody
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None

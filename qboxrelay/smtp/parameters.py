@@ -18,8 +18,6 @@ _BODIES = {"7BIT", "8BITMIME"}
 
 def refused_parameter(parameters: dict[str, str], max_bytes: int) -> Reply | None:
     """The refusal that the parameters deserve; None when they can be taken. Private ones (X…) are ignored."""
-    if not parameters:
-        return None
     if any(name not in _TAKEN and not name.startswith("X") for name in parameters):
         return replies.BAD_PARAMETER
     if parameters.get("BODY", "7BIT").upper() not in _BODIES:

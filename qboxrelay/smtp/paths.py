@@ -16,8 +16,8 @@ _ARGUMENT = re.compile(
 )
 _USUAL_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _USUAL_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_USUAL = re.compile(rf":<({_USUAL_ATOM}(?:\.{_USUAL_ATOM})*)@({_USUAL_LABEL}(?:\.{_USUAL_LABEL})*)>\Z")
-"""What nearly every client sends (RFC 5321 §4.1.2, ASCII, no parameters): one look instead of several."""
+_USUAL = re.compile(rf":<({_USUAL_ATOM}(?:\.{_USUAL_ATOM})*)@({_USUAL_LABEL}(?:\.{_USUAL_LABEL})*)>(.*)\Z", re.DOTALL)
+"""What nearly every client sends (RFC 5321 §4.1.2, ASCII): one look instead of several."""
 _ROUTE = re.compile(r"\A@[^:]*:")
 # Dots among the rest: a pattern of atoms between dots would try every way to divide a long local part.
 _DOTTED = r"[^\s\x00-\x20\x7f\"(),:;<>@\[\]\\]+"
@@ -45,7 +45,8 @@ def read_path(keyword: str, argument: str | None) -> Path:
         raise PathError("syntax")
     usual = _USUAL.match(argument, len(keyword)) if len(argument) <= _MAX_DOMAIN_OCTETS else None
     if usual is not None:
-        return Path(Address(usual[1], usual[2]), {})
+        local, domain, rest = usual.groups()
+        return Path(Address(local, domain), _read_parameters(rest) if rest else {})
     found = _ARGUMENT.match(argument, len(keyword))
     if found is None:
         raise PathError("syntax")

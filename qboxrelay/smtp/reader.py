@@ -7,11 +7,13 @@ CRLF.CRLF: a bare LF or CR before the dot is how mail is smuggled (CVE-2024-2730
 import asyncio
 from collections.abc import Callable
 
-from qboxrelay.smtp.content import Content, ContentReader, TooLarge
+from qboxrelay.smtp.content import Content, ContentReader, TooLarge, whole_content
 from qboxrelay.smtp.pace import Pace
 
 _HIGH_WATER = 1 << 17
 """Bytes that may wait to be read before the client is held back."""
+_USUAL_LINE = 512
+"""RFC 5321 §4.5.3.1.4."""
 Received = Callable[[bytes], None]
 """Given each piece; may raise to end the reading."""
 
@@ -44,7 +46,10 @@ class Reader:
         self._asked = False
         self._skipping = False
         self._skipped = 0
+        self._limits: tuple[int, int] | None = None
+        """Of the content that is being received, and of its lines."""
         self._content: ContentReader | None = None
+        """When the content comes in pieces."""
 
     # --- what the protocol calls
 
@@ -79,6 +84,11 @@ class Reader:
     def begun(self) -> bool:
         """Whether a line has begun without being here whole."""
         return bool(self._buffer) or self._too_long
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing waits here to be read, or to be let in, and more may come."""
+        return not (self._buffer or self._too_long or self._paused or self.ended)
 
     def begins_with(self, start: bytes) -> bool:
         """Whether the next line begins so, be it whole or not."""
@@ -115,17 +125,30 @@ class Reader:
             await self._fill()
         return line
 
+    def only_line(self, data: bytes) -> bytes | None:
+        """The line that `data` is, which has just come and is all that is here: mostly so, and then it needs no buffer. None: `feed` it."""
+        if self._buffer or self._too_long or self._paused or len(data) > _USUAL_LINE:
+            return None
+        return data[:-2] if data.endswith(b"\r\n") and data.find(b"\n") == len(data) - 1 else None
+
     def begin_content(self, limit: int, line_limit: int) -> int:
         """What follows is content of at most `limit` bytes; how many bytes of it are here already."""
-        arrived = len(self._buffer)
         self._searched = 0
-        self._buffer[:0] = b"\r\n"
-        self._content = ContentReader(limit, line_limit)
-        return arrived
+        self._limits = limit, line_limit
+        return len(self._buffer)
+
+    def only_content(self, data: bytes) -> bytes | None:
+        """The content that `data` is, as `only_line`, where nothing in it is out of the ordinary."""
+        if self._limits is None or self._content is not None or self._buffer or self._paused:
+            return None
+        return whole_content(data, *self._limits)
 
     def take_content(self) -> Content | None:
         """The content, if its end is here. Raises `TooLarge`."""
-        assert self._content is not None, "begin_content comes first"
+        if self._content is None:
+            assert self._limits is not None, "begin_content comes first"
+            self._content = ContentReader(*self._limits)
+            self._buffer[:0] = b"\r\n"
         try:
             content = self._content.take(self._buffer)
         except TooLarge:
@@ -139,7 +162,13 @@ class Reader:
 
     def drop_content(self) -> None:
         """Hold on to no part of it."""
-        self._content = None
+        self._limits = self._content = None
+
+    def forget(self) -> None:
+        """Nobody reads on: what has come is not to wait until somebody looks for cycles, of which connections are part."""
+        self.drop_content()
+        self._buffer.clear()
+        self._transport = None
 
     async def octets(self, count: int, received: Received) -> None:
         """Exactly so many octets, as they are (RFC 3030). Raises `Disconnected`, and what `received` raises."""

@@ -52,6 +52,7 @@ class Session(Transfer):
         # Devices send no name, or an odd one; refusing mail for it helps nobody (RFC 5321 §4.1.4).
         self._helo = (hostname or "").encode("ascii", "replace").decode()[:255]
         self._greeted = True
+        self._standing_now = None
         self._forget_mail()
 
     # --- TLS, RFC 3207
@@ -100,14 +101,15 @@ class Session(Transfer):
     # --- a mail transaction, RFC 5321 §3.3
 
     def smtp_MAIL(self, argument: str | None) -> Work | None:
-        refusal = self._may_begin()
+        refusal = replies.NESTED_MAIL if self._mail is not None else self._standing.refusal
         if refusal is not None:
             self._say(refusal)
             return None
         path = self._path("FROM", argument, replies.SYNTAX_MAIL, replies.BAD_SENDER)
         if path is None:
             return None
-        refusal = refused_parameter(path.parameters, int(self._settings.max_message_bytes))
+        if path.parameters:
+            refusal = refused_parameter(path.parameters, int(self._settings.max_message_bytes))
         refusal = refusal or self._refused_sender(path.address)
         if refusal is None and self._door.admission.judges_senders:
             return self._judged(path)
@@ -134,26 +136,13 @@ class Session(Transfer):
         )
         self._say(replies.SENDER_OK)
 
-    def _may_begin(self) -> Reply | None:
-        """Why no mail may begin now; None when it may."""
-        if self._mail is not None:
-            return replies.NESTED_MAIL
-        if self._settings.tls_required and self.tls_version is None:
-            return replies.TLS_FIRST
-        if self._login_missing is not None:
-            return self._login_missing
-        vouched = self._user is not None and self._settings.auth == "optional"
-        if self._door.allowed and not vouched and self._client_address not in self._door.allowed:
-            return replies.NOT_ALLOWED
-        return None
-
     def _counted(self) -> Reply | None:
         """Count one more mail; why that is too many, or None."""
         most = self._settings.max_messages_per_connection
         if most and self._mails >= most:
             self._metrics.limited("max_messages_per_connection")
             return replies.MAILS_PER_CONNECTION
-        if self._door.messages.limit and not self._door.messages.allow(self._client_key):
+        if self._door.messages.limit and not self._door.messages.allow(self._standing.key):
             self._metrics.limited("max_messages_per_minute")
             return replies.TOO_MANY_MAILS
         self._mails += 1
@@ -192,7 +181,7 @@ class Session(Transfer):
         if len(mail.recipients) >= self._settings.max_recipients:
             self._metrics.limited("max_recipients")
             return replies.TOO_MANY_RECIPIENTS
-        if self._door.recipients.limit and not self._door.recipients.allow(self._client_key):
+        if self._door.recipients.limit and not self._door.recipients.allow(self._standing.key):
             self._metrics.limited("max_recipients_per_minute")
             return replies.TOO_MANY_RECIPIENTS_PER_MINUTE
         return None

@@ -4,9 +4,7 @@ In: bytes of content. Out: the mail as an envelope and its content, for admissio
 transfer that goes on cut off, one that drips kept.
 """
 
-from datetime import timedelta
-
-from qboxrelay.model.envelope import Client, client_key
+from qboxrelay.model.envelope import Client, Envelope, client_key
 from qboxrelay.model.reply import Reply
 from qboxrelay.smtp import replies
 from qboxrelay.smtp.authentication import Authentication
@@ -14,6 +12,7 @@ from qboxrelay.smtp.connection import Work
 from qboxrelay.smtp.content import Content, TooLarge
 from qboxrelay.smtp.parameters import read_chunk
 from qboxrelay.smtp.reader import Disconnected
+from qboxrelay.smtp.standing import Standing
 from qboxrelay.smtp.transaction import Transaction
 
 
@@ -59,10 +58,35 @@ class Transfer(Authentication):
             self._count(mail, early)
 
     def data_received(self, data: bytes) -> None:
-        if self._receiving is not None:
-            self._count(self._receiving, len(data))
+        mail = self._receiving
+        # A client that waits for each reply, as most do, sends one line or one content at a time: it need not go through the buffer.
+        if self._working is None and not self._finished and not self._paused:
+            if mail is not None:
+                if self._take_alone(mail, data):
+                    return
+            elif (line := self._lines.only_line(data)) is not None:
+                self._serve_alone(line)
+                return
+        if mail is not None:
+            self._count(mail, len(data))
         self._lines.feed(data)
         self._pump()
+
+    def _take_alone(self, mail: Transaction, data: bytes) -> bool:
+        """Take a content that is here whole; False, and nothing done, where it is not, or must be looked at more closely."""
+        try:
+            content = self._lines.only_content(data)
+        except Exception as error:  # noqa: BLE001 - the boundary, as in `_serve_next`
+            self._end_data()
+            self._start(self._lose_place(error))
+            return True
+        # Where there is no memory for it the long way finds the same, and says so.
+        if content is None or not mail.share.arrived(len(data)):
+            return False
+        self._receiving = None
+        self._deadline.clear()
+        self._start(self._finish_whole(mail, content))
+        return True
 
     def _count(self, mail: Transaction, size: int) -> None:
         try:
@@ -126,6 +150,13 @@ class Transfer(Authentication):
         finally:
             self._end_data()
 
+    async def _finish_whole(self, mail: Transaction, content: bytes) -> None:
+        """As `_finish`, where there is nothing to join."""
+        try:
+            self._say(await self._door.admission.admit(self._envelope(mail, content), content))
+        finally:
+            self._end_data()
+
     def _end_data(self) -> None:
         self._receiving = None
         self._lines.drop_content()
@@ -135,10 +166,15 @@ class Transfer(Authentication):
     async def _admit(self, mail: Transaction, content: Content) -> Reply:
         self._deadline.clear()
         data = await content.take(self._door.memory.copies)
-        self._metrics.received(len(data))
+        return await self._door.admission.admit(self._envelope(mail, data), data)
+
+    def _envelope(self, mail: Transaction, content: bytes) -> Envelope:
+        """For a content that is here whole."""
+        self._metrics.received(len(content))
         if self._wire is not None:
-            self._door.wire.client(self._wire, b"<%d bytes of content>" % len(data))
-        return await self._door.admission.admit(mail.envelope(self._client, self._account, self._confirm), data)
+            self._door.wire.client(self._wire, b"<%d bytes of content>" % len(content))
+        standing = self._standing
+        return mail.envelope(standing.client, standing.account, standing.confirm)
 
     # --- BDAT, RFC 3030
 
@@ -247,22 +283,38 @@ class Transfer(Authentication):
     # --- who it is
 
     @property
-    def _client_key(self) -> str:
-        return client_key(self._client_address, self._user.name if self._user is not None else None)
+    def _standing(self) -> Standing:
+        now = self._standing_now
+        if now is None:
+            now = self._standing_now = self._stand()
+        return now
 
-    @property
-    def _confirm(self) -> timedelta | None:
-        """How long this client waits for the API's verdict; None when it does not."""
-        accept = (self._user.accept if self._user is not None else None) or self._settings.accept
-        return self._settings.confirm_timeout if accept == "confirm" else None
-
-    @property
-    def _client(self) -> Client:
-        return Client(
-            address=self._socket_peer[0],
-            port=self._socket_peer[1],
-            helo=self._helo,
-            listener=self._settings.name,
-            tls=self.tls_version,
-            user=self._user.name if self._user is not None else None,
+    def _stand(self) -> Standing:
+        user, settings = self._user, self._settings
+        name = user.name if user is not None else None
+        accept = (user.accept if user is not None else None) or settings.accept
+        return Standing(
+            client=Client(
+                address=self._socket_peer[0],
+                port=self._socket_peer[1],
+                helo=self._helo,
+                listener=settings.name,
+                tls=self.tls_version,
+                user=name,
+            ),
+            key=client_key(self._client_address, name),
+            account=(user.account if user is not None else None) or settings.account or None,
+            confirm=settings.confirm_timeout if accept == "confirm" else None,
+            refusal=self._may_not_begin(),
         )
+
+    def _may_not_begin(self) -> Reply | None:
+        """Why no mail may begin now; None when it may."""
+        if self._settings.tls_required and self.tls_version is None:
+            return replies.TLS_FIRST
+        if self._login_missing is not None:
+            return self._login_missing
+        vouched = self._user is not None and self._settings.auth == "optional"
+        if self._door.allowed and not vouched and self._client_address not in self._door.allowed:
+            return replies.NOT_ALLOWED
+        return None

@@ -1,8 +1,10 @@
 """Limits that take more than one dialogue to see: pace, connections, memory, clients that do not read."""
 
+import gc
 import smtplib
 import socket
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -54,6 +56,34 @@ def test_transfer_that_goes_on_is_not_cut(loop: str) -> None:
             until(raw, b"250 2.0.0 Ok: queued")
         (_, content), *_ = running.got
     assert content == (b"x" * 20 + b"\r\n") * 30
+
+
+@each_loop
+def test_what_a_client_sent_that_is_gone_takes_no_memory(loop: str) -> None:
+    """At once: it does not wait until the collector looks at the connections that are over."""
+    before = 0
+    with door(loop=loop) as running, without_collector():
+        for number in range(20):
+            with connected(running) as raw:
+                raw.sendall(BEGIN)
+                until(raw, b"354")
+                raw.sendall((b"x" * 98 + b"\r\n") * 20_000)
+            wait_until(lambda: running.metric("qboxrelay_smtp_sessions_open", listener="smtp") == 0)
+            if number == 0:
+                before = tracemalloc.get_traced_memory()[0]
+        assert tracemalloc.get_traced_memory()[0] - before < 10_000_000, "less than five of nineteen contents"
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Only counting references frees what is freed; what is in use is counted."""
+    gc.disable()
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 @each_loop

@@ -228,3 +228,28 @@ def test_nothing_of_a_content_stays() -> None:
         return [*held, reader._content]
 
     assert feed([stuffed(b"x" * 500 + b"\r\n") * 2], work) == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "ended", "at_rest"),
+    [
+        ([], False, True),
+        ([b"NOOP\r\n"], False, True),
+        ([b"NO"], False, False),
+        ([b"NOOP\r\nNO"], False, False),
+        ([], True, False),
+    ],
+)
+def test_at_rest_is_where_nothing_is_left_to_do(chunks: Sequence[bytes], *, ended: bool, at_rest: bool) -> None:
+    """A part of a line is something, and so is an end."""
+
+    async def main() -> bool:
+        reader = Reader(asyncio.get_running_loop(), Pace())
+        for chunk in chunks:
+            reader.feed(chunk)
+        reader.take_line(100)
+        if ended:
+            reader.end()
+        return reader.at_rest
+
+    assert asyncio.run(main()) is at_rest
