@@ -119,4 +119,4 @@ def _count(transaction: Transaction, what: Act, account: str, before: State, siz
     if what is Act.DELETE:
         transaction.count(account, before, -1, -size)
     else:
-        transaction.move(account, before, BECOMES[what], size)
+        transaction.move(account, before, BECOMES[what], 1, size)

@@ -16,6 +16,7 @@ from qboxrelay.spool.times import to_ms
 
 _FRESH_BITS = 10
 """So many keys, as a power of two, take their places together, unless a claim was quicker; see `0007_fresh.sql`."""
+_NO_RAW = 0
 
 
 class Arrivals:
@@ -30,9 +31,6 @@ class Arrivals:
 
     def add(self, transaction: Transaction, submissions: Sequence[Submission]) -> None:
         transaction.arrivals.extend(submissions)
-        for submission in submissions:
-            transaction.count(submission.account, State.QUEUED, 1, len(submission.payload))
-            transaction.woken.add(submission.account)
 
     def store(self, transaction: Transaction, now: datetime) -> None:
         if not transaction.arrivals:
@@ -40,16 +38,19 @@ class Arrivals:
         connection, arrivals = transaction.connection, transaction.arrivals
         last = self._last_key_of(connection)
         stored_at = to_ms(now)
-        rows = [(*_row(key, one), stored_at) for key, one in enumerate(arrivals, last + 1)]
-        contents = [
-            (key, one.payload, one.raw if self._keep_raw else None) for key, one in enumerate(arrivals, last + 1)
-        ]
+        rows = [_row(key, one, stored_at) for key, one in enumerate(arrivals, last + 1)]
         self._submissions.execute(connection, rows)
-        self._payloads.execute(connection, contents)
+        self._payloads.execute(connection, self._contents(last + 1, arrivals))
+        _count(transaction)
         # Also when this commit fails: a gap harms nobody.
         self._key = last + len(rows)
         if self._key >> _FRESH_BITS != last >> _FRESH_BITS:
             connection.execute(self._sql["line_up"])
+
+    def _contents(self, first: int, arrivals: Sequence[Submission]) -> list[tuple[object, ...]]:
+        if not self._keep_raw:
+            return [(key, one.payload, _NO_RAW) for key, one in enumerate(arrivals, first)]
+        return [(key, one.payload, _NO_RAW if one.raw is None else one.raw) for key, one in enumerate(arrivals, first)]
 
     def _last_key_of(self, connection: sqlite3.Connection) -> int:
         """Asked for once: the spool's lock keeps everybody else from adding submissions."""
@@ -58,7 +59,16 @@ class Arrivals:
         return self._key
 
 
-def _row(key: int, submission: Submission) -> tuple[object, ...]:
+def _count(transaction: Transaction) -> None:
+    accounts = [one.account for one in transaction.arrivals]
+    for account in set(accounts):
+        sizes = [len(one.payload) for one in transaction.arrivals if one.account == account]
+        transaction.count(account, State.QUEUED, len(sizes), sum(sizes))
+        transaction.woken.add(account)
+
+
+def _row(key: int, submission: Submission, stored_at: int) -> tuple[object, ...]:
+    """Numbers and plain texts only: over anything else, NULL and truth values among it, the module takes ten times as long."""
     return (
         key,
         submission.id,
@@ -69,8 +79,8 @@ def _row(key: int, submission: Submission) -> tuple[object, ...]:
         to_ms(submission.received_at),
         submission.envelope_sender,
         orjson.dumps(submission.recipients).decode(),
-        submission.notify_never,
-        submission.is_notice,
+        1 if submission.notify_never else 0,
+        1 if submission.is_notice else 0,
         submission.from_address,
         submission.subject,
         submission.message_id_header,
@@ -81,5 +91,6 @@ def _row(key: int, submission: Submission) -> tuple[object, ...]:
         submission.dsn,
         submission.sender_rule,
         submission.domain_state,
-        submission.traceparent or None,
+        stored_at,
+        submission.traceparent,
     )

@@ -6,6 +6,7 @@ In: the port's calls. Out: the port's answers. Never: SQL on the event loop's th
 import asyncio
 import contextlib
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -86,7 +87,8 @@ class SqliteSpool:
         self._connection = connection = files.writer
         self._reader = files.reader
         content = Content(sql, keep_raw=settings.keep_raw == "always")
-        self._arrivals = Arrivals(sql, keep_raw=settings.keep_raw != "never")
+        self._keep_raw = settings.keep_raw != "never"
+        self._arrivals = Arrivals(sql, keep_raw=self._keep_raw)
         self._claimer = Claimer(sql, horizon=horizon, monotonic=clock.monotonic)
         self._recorder = Recorder(sql, content)
         self._pruner = Pruner(sql, content)
@@ -101,7 +103,7 @@ class SqliteSpool:
             reusable_bytes=lambda: reusable_bytes(connection),
             monotonic=clock.monotonic,
         )
-        self._work: dict[str, asyncio.Event] = {}
+        self._work: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="spool-reader")
         self._closed = False
         self._writer = Writer(connection, observer=self, monotonic=clock.monotonic, loop=self._loop)
@@ -148,16 +150,16 @@ class SqliteSpool:
         return spool
 
     async def put(self, submissions: Sequence[Submission]) -> None:
-        size = sum(len(submission.payload) for submission in submissions)
-        if self._settings.keep_raw != "never":
-            size += sum(len(submission.raw or b"") for submission in submissions)
+        size = sum([len(submission.payload) for submission in submissions])
+        if self._keep_raw:
+            size += sum([len(submission.raw) for submission in submissions if submission.raw])
         await self._writer.run(
             lambda transaction: self._arrivals.add(transaction, submissions),
             admit=lambda transaction: self._usage.require_room(transaction, len(submissions), size),
         )
 
     async def claim(self, account: str, *, max_messages: int, max_bytes: int, lease: timedelta) -> Batch | None:
-        self._event(account).clear()
+        self._work[account].clear()
 
         def choose(transaction: Transaction, now: datetime) -> Found:
             self._end_leases(transaction, now)
@@ -239,7 +241,7 @@ class SqliteSpool:
 
     async def wait_for_work(self, account: str) -> None:
         self._require_open()
-        await self._event(account).wait()
+        await self._work[account].wait()
 
     async def depth(self) -> Depth:
         accounts = self._usage.by_account()
@@ -301,7 +303,7 @@ class SqliteSpool:
             self._acts.took(found)
         for _, one in found:
             for account in [one.account] if one.account else list(self._work):
-                self._event(account).set()
+                self._work[account].set()
         return [one for _, one in found]
 
     async def changed(self) -> None:
@@ -342,7 +344,7 @@ class SqliteSpool:
     def committed(self, transaction: Transaction, group: int, seconds: float) -> None:
         """Wake who waits for work."""
         for account in transaction.woken:
-            self._event(account).set()
+            self._work[account].set()
         self._on_commit(group, seconds)
 
     def damaged_file(self, text: str) -> None:
@@ -374,9 +376,6 @@ class SqliteSpool:
     def _reload(self, transaction: Transaction) -> None:
         """What this group changes comes on top of it, once it is committed."""
         self._usage.reload(transaction.connection.execute(self._sql["depth"]).fetchall())
-
-    def _event(self, account: str) -> asyncio.Event:
-        return self._work.setdefault(account, asyncio.Event())
 
     def _require_open(self) -> None:
         if self._closed:

@@ -39,6 +39,6 @@ class Transaction:
         """In the same commit as the rows that changed it."""
         statement.execute(self.connection, [(*key, *change) for key, change in self.depth.items()])
 
-    def move(self, account: str, before: str, after: str, size: int) -> None:
-        self.count(account, before, -1, -size)
-        self.count(account, after, 1, size)
+    def move(self, account: str, before: str, after: str, messages: int, size: int) -> None:
+        self.count(account, before, -messages, -size)
+        self.count(account, after, messages, size)

@@ -21,14 +21,51 @@ class Turns:
         self._sql = sql
         self._places = Places()
 
-    def choose(self, connection: sqlite3.Connection, account: str, max_messages: int, max_bytes: int) -> list[Chosen]:
-        clients = self._clients(connection, account, min(max_messages, CLIENTS_AT_ONCE))
-        if not clients:
-            return []
-        lines = self._lines(connection, account, clients, max_messages // len(clients) + 1)
+    def choose(
+        self, connection: sqlite3.Connection, account: str, max_messages: int, max_bytes: int
+    ) -> tuple[list[Chosen], bool]:
+        """Also whether all of them came in just now and have no place in the other orders yet."""
+        lines = self._fresh_lines(connection, account, max_messages, max_bytes)
+        fresh = bool(lines)
+        if not fresh:
+            connection.execute(self._sql["line_up"])
+            lines = self._ready_lines(connection, account, max_messages)
         chosen, last = choose(lines, max_messages, max_bytes)
         self._places.remember(account, lines, last)
-        return chosen
+        return chosen, fresh
+
+    def _fresh_lines(
+        self, connection: sqlite3.Connection, account: str, max_messages: int, max_bytes: int
+    ) -> list[Line]:
+        """What came in just now, where that is all that waits and all of it fits: then none of it needs a place in the other orders first, only
+        to leave it at once: that takes a third of the time of a claim's statements.
+        """
+        values = {"account": account, "limit": max_messages + 1}
+        rows = orjson.loads(connection.execute(self._sql["fresh"], values).fetchone()[0])
+        if len(rows) > max_messages or sum([size + 1 for _, _, size, _ in rows]) > max_bytes:
+            return []
+        of: dict[str, list[Row]] = {}
+        for client, *row in rows:
+            of.setdefault(client, []).append(row)
+        if len(of) > CLIENTS_AT_ONCE:
+            return []
+        last = self._places.last_client(account)
+        behind_last_first = sorted(of, key=lambda client: (last is not None and client <= last, client))
+        return [
+            Line(
+                client,
+                sorted(of[client], key=lambda row: -row[2]),
+                behind=(False, False, False),
+                fetch=max_messages,
+                position=self._places.position(account, client),
+                more=lambda _least, _most, _taken: (),
+            )
+            for client in behind_last_first
+        ]
+
+    def _ready_lines(self, connection: sqlite3.Connection, account: str, max_messages: int) -> list[Line]:
+        clients = self._clients(connection, account, min(max_messages, CLIENTS_AT_ONCE))
+        return self._lines(connection, account, clients, max_messages // len(clients) + 1) if clients else []
 
     def _lines(self, connection: sqlite3.Connection, account: str, clients: list[str], fetch: int) -> list[Line]:
         values = {"account": account, "clients": orjson.dumps(clients).decode(), "limit": fetch}

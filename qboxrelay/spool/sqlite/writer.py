@@ -21,7 +21,7 @@ from qboxrelay.spool.sqlite.transaction import Transaction
 T = TypeVar("T")
 
 _MAX_GROUP = 256
-"""Bounds how long the first of a group waits for the others."""
+"""Bounds how long the first of a group waits for the others: a group has less than twice as many."""
 
 
 class Observer(Protocol):
@@ -65,13 +65,17 @@ class Writer:
         self._observer = observer
         self._monotonic = monotonic
         self._loop = loop
-        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Work] | None] = SimpleQueue()
+        self._handed_in: list[_Work] = []
+        """What this turn of the event loop brought."""
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Callable[[Transaction], T], *, admit: Callable[[Transaction], None] | None = None) -> T:
-        """Run `work` in the next group and return its result after the commit. Raises `SpoolError`; then nothing of it
+    def run(
+        self, work: Callable[[Transaction], T], *, admit: Callable[[Transaction], None] | None = None
+    ) -> "asyncio.Future[T]":
+        """Run `work` in the next group; its result comes after the commit, or a `SpoolError`: then nothing of it
         happened. `work` may run more than once, in a transaction each, of which at most the last one is committed.
 
         `admit` runs before it, changes no row, and refuses by raising: that costs its neighbours nothing.
@@ -79,21 +83,35 @@ class Writer:
         if self._closed:
             raise SpoolError("the spool is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Work(work, admit, future))
         # The commit goes on when the waiting session goes away: its result is then nobody's, but it is not undone.
-        return await future
+        self._hand_in(_Work(work, admit, future))
+        return future
 
     def run_unheard(self, work: Callable[[Transaction], Any]) -> None:
         """Run `work` in a coming group, for no one; nothing happens when the writer is closed."""
         if not self._closed:
-            self._queue.put(_Work(work, None, None))
+            self._hand_in(_Work(work, None, None))
 
     async def close(self) -> None:
         """Commit what was handed in, then stop the thread."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    def _hand_in(self, work: _Work) -> None:
+        """Mails that come in one turn of the event loop are one group. The thread would begin with the first of them alone, and all others
+        wait for its commit.
+        """
+        if not self._handed_in:
+            self._loop.call_soon(self._hand_over)
+        self._handed_in.append(work)
+
+    def _hand_over(self) -> None:
+        works, self._handed_in = self._handed_in, []
+        for at in range(0, len(works), _MAX_GROUP):
+            self._queue.put(works[at : at + _MAX_GROUP])
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -107,13 +125,13 @@ class Writer:
             if last:
                 return
 
-    def _gather(self, first: _Work) -> tuple[list[_Work], bool]:
-        group = [first]
+    def _gather(self, first: list[_Work]) -> tuple[list[_Work], bool]:
+        group = first
         while len(group) < _MAX_GROUP and not self._queue.empty():
-            work = self._queue.get()
-            if work is None:
+            works = self._queue.get()
+            if works is None:
                 return group, True
-            group.append(work)
+            group += works
         return group, False
 
     def _commit(self, group: list[_Work]) -> list[Transaction]:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from qboxrelay.settings.schema import SpoolSettings
 from qboxrelay.spool.port import SpoolError
 from qboxrelay.spool.sqlite.database import open_reader, open_writer
+from qboxrelay.spool.sqlite.spool import SqliteSpool
 from qboxrelay.spool.statements import load_migrations
-from tests.contract.spool.harness import SqliteSpools, claim, mail, names, scenario
+from tests.contract.spool.harness import ManualClock, SqliteSpools, claim, mail, names, scenario
 
 
 def test_the_connection_that_writes_commits_durably(tmp_path: Path) -> None:
@@ -98,6 +100,24 @@ async def test_a_file_that_another_program_holds_refuses_and_recovers(tmp_path: 
             assert all("locked" in str(result) for result in results)
         await spool.put([mail("a")])
         assert names(await claim(spool)) == ["a"]
+
+
+@scenario
+async def test_mails_of_one_turn_of_the_event_loop_are_one_commit(tmp_path: Path) -> None:
+    """Were the first of them handed over alone, all others would wait for its commit."""
+    groups: list[int] = []
+    spool = await SqliteSpool.open(
+        tmp_path / "spool.db",
+        settings=SpoolSettings(),
+        clock=ManualClock(),
+        on_commit=lambda group, _seconds: groups.append(group),
+    )
+    try:
+        groups.clear()
+        await asyncio.gather(*(spool.put([mail(str(number))]) for number in range(300)))
+        assert groups == [256, 44], "as many as the first of them may wait for"
+    finally:
+        await spool.close()
 
 
 def _set_version(path: Path, version: int) -> None:

@@ -19,6 +19,7 @@ WHOLE = {
     # What came in just now, some thousand rows at most.
     "line_up": "submissions USING INDEX submissions_fresh",
     "first_ready": "submissions USING INDEX submissions_fresh",
+    "fresh": "submissions USING INDEX submissions_fresh",
     "traced_fresh": "submissions USING INDEX submissions_fresh",
     # For people, on a connection of their own, and without the rows.
     "traced_recipient": "submissions USING COVERING INDEX submissions_recipients",
