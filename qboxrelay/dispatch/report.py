@@ -4,17 +4,18 @@ In: a batch, its request, its results. Out: log lines and metrics. Never: conten
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import orjson
 import structlog
 
-from qboxrelay.dispatch.delays import delays, waited
+from qboxrelay.dispatch.delays import delays, of_request, waits
 from qboxrelay.dispatch.gate import Condition, Status
 from qboxrelay.model.submission import Batch, Claimed, State
 from qboxrelay.spool.port import RequestResult, Result
+from qboxrelay.telemetry.logs import together
 from qboxrelay.telemetry.metrics_dispatch import DispatchMetrics
 from qboxrelay.telemetry.metrics_window import Ended
 from qboxrelay.telemetry.tracing import OFF, Sent, Tracing, trace_id
@@ -78,27 +79,32 @@ class Reporter:
 
     def settled(self, batch: Batch, request: RequestResult, results: Sequence[Result], started_at: datetime) -> None:
         """A line for each submission that is finished; one for all of a request that wait for the same reason."""
-        self._count(batch, request, results, started_at)
-        for submission, result in zip(batch.submissions, results, strict=True):
-            if result.suppression is not None:
-                self._metrics.suppression(batch.account, suppression_status(result.suppression))
-            if result.state in _FINAL:
-                self._close(batch.account, submission, result, request, started_at)
-            elif result.counted:
-                self._defer(batch.account, submission, result, request)
-        self._deferred(batch, request, results)
-        self._unmatched(batch, request, results)
+        waited = waits(batch.submissions, started_at)
+        self._count(batch, request, results, waited)
+        # Hundreds of lines at once: each write of its own would offer the interpreter to another thread.
+        with together():
+            self._close(batch, request, results, waited)
+            self._deferred(batch, request, results)
+            self._unmatched(batch, request, results)
 
-    def _count(self, batch: Batch, request: RequestResult, results: Sequence[Result], started_at: datetime) -> None:
+    def _count(self, batch: Batch, request: RequestResult, results: Sequence[Result], waited: Sequence[float]) -> None:
         """Figures, each with the ids of the first submission that it counts."""
         account, request_id = batch.account, request.request_id
-        for outcome, (count, first) in _tallied(batch, results, lambda result: result.outcome).items():
+        for outcome, count, first in _tallied(batch, [result.outcome for result in results]):
             self._metrics.settled(account, outcome, count, request_id=request_id, transaction_id=first)
-        for state, (count, first) in _tallied(batch, results, lambda result: result.state.value).items():
+        states = [result.state for result in results]
+        for state, count, first in _tallied(batch, states):
             if state in _FINAL:
                 self._metrics.finished(account, state, count, request_id=request_id, transaction_id=first)
-        pairs = zip(batch.submissions, results, strict=True)
-        self._metrics.waited(account, [waited(one, started_at) for one, result in pairs if result.state is State.SENT])
+        sent = State.SENT
+        self._metrics.waited(account, [seconds for seconds, state in zip(waited, states, strict=True) if state is sent])
+        self._count_summaries(account, results)
+
+    def _count_summaries(self, account: str, results: Sequence[Result]) -> None:
+        """Mostly one text for all, which is read once."""
+        summaries = Counter([result.suppression for result in results if result.suppression is not None])
+        for summary, count in summaries.items():
+            self._metrics.suppression(account, suppression_status(summary), count)
 
     def condition(self, account: str, status: Status) -> None:
         before = self._conditions.get(account, Condition.RUNNING)
@@ -203,25 +209,34 @@ class Reporter:
                 hint="accepted; the answer does not say which message_id is theirs",
             )
 
-    def _close(
-        self, account: str, submission: Claimed, result: Result, request: RequestResult, started_at: datetime
-    ) -> None:
-        write = log.info if result.state is State.SENT else log.error
-        write(
-            _FINAL[result.state],
-            **_names(account, submission, request),
-            outcome=result.outcome,
-            message_id=result.message_id,
-            suppression=(result.suppression or "")[:_MAX_SUMMARY] or None,
-            error=request.error,
-            reason=result.reason or None,
-            text=result.text or None,
-            sender=submission.envelope_sender or "<>",
-            recipients=list(submission.recipients),
-            subject=submission.subject,
-            delays=delays(submission, request, started_at),
-            **({"trace": trace_id(submission.traceparent)} if submission.traceparent else {}),
-        )
+    def _close(self, batch: Batch, request: RequestResult, results: Sequence[Result], waited: Sequence[float]) -> None:
+        """Once for each mail: what all lines of the request share is looked up once, and the fields are written out in one place."""
+        account, error = batch.account, request.error
+        sent, on_the_way = State.SENT, of_request(request)
+        info, failed = log.info, log.error
+        for submission, result, seconds in zip(batch.submissions, results, waited, strict=True):
+            state, suppression = result.state, result.suppression
+            if state not in _FINAL:
+                if result.counted:
+                    self._defer(account, submission, result, request)
+                continue
+            fields = {
+                **_names(account, submission, request),
+                "outcome": result.outcome,
+                "message_id": result.message_id,
+                "suppression": suppression[:_MAX_SUMMARY] if suppression else None,
+                "error": error,
+                "reason": result.reason or None,
+                "text": result.text or None,
+                "sender": submission.envelope_sender or "<>",
+                "recipients": list(submission.recipients),
+                "subject": submission.subject,
+                "delays": delays(submission, seconds, on_the_way),
+            }
+            if submission.traceparent:
+                fields["trace"] = trace_id(submission.traceparent)
+            write = info if state is sent else failed
+            write(_FINAL[state], **fields)
 
 
 def suppression_status(summary: str) -> str:
@@ -242,10 +257,8 @@ def _names(account: str, submission: Claimed, request: RequestResult) -> dict[st
     }
 
 
-def _tallied(batch: Batch, results: Sequence[Result], word: Callable[[Result], str]) -> dict[str, tuple[int, str]]:
-    """By word: how many results, and the transaction of the first."""
-    counts = Counter(map(word, results))
-    firsts: dict[str, str] = {}
-    for submission, result in zip(batch.submissions, results, strict=True):
-        firsts.setdefault(word(result), submission.transaction_id)
-    return {name: (count, firsts[name]) for name, count in counts.items()}
+def _tallied(batch: Batch, words: Sequence[str]) -> list[tuple[str, int, str]]:
+    """Each word of the results: how many have it, and the transaction of the first."""
+    return [
+        (word, count, batch.submissions[words.index(word)].transaction_id) for word, count in Counter(words).items()
+    ]

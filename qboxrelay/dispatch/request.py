@@ -187,7 +187,10 @@ class Requests:
             self._reporter.settled(batch, request, results, started_at)
 
     def _marked(self, submission: Claimed, result: Result, now: datetime) -> Result:
-        if self._notices is None or (result.state is State.FAILED and self._confirmations.will_tell(submission.id)):
+        # Nobody is told of what was sent, which is nearly all.
+        if self._notices is None or result.state is State.SENT:
+            return result
+        if result.state is State.FAILED and self._confirmations.will_tell(submission.id):
             return result
         return self._notices.mark(submission, result, now)
 

@@ -24,6 +24,8 @@ from qboxrelay.model.value import value
 
 _PLAIN = re.compile(r"[^\s<>()\[\],;:\\\"@]+@[A-Za-z0-9.-]+")
 """An address without a name or anything else to take apart: nearly all of them."""
+_NOBODYS = -1
+"""The place of an address that stands in several submissions, or in none."""
 _TEMPORARY = {401, 403, 408, 429}
 """Codes that blame the account or the moment, not the message."""
 
@@ -32,6 +34,9 @@ def match_entries(
     entries: Sequence[Any], recipients: Sequence[Sequence[str]], request_id: str | None, body: dict[str, Any]
 ) -> tuple[Outcome, ...]:
     """One outcome for each submission of an accepted request."""
+    sole = _sole_entries(entries, recipients) if request_id and len(recipients) > 1 else None
+    if request_id and sole is not None:
+        return _all_accepted(sole, request_id, body.get("suppression_summary"))
     known = [_Entry(entry, _addresses(entry.get("to"))) for entry in entries if isinstance(entry, dict)]
     folded = [frozenset(address.casefold() for address in addresses) for addresses in recipients]
     owned, doubtful = _owners(known, folded)
@@ -44,6 +49,55 @@ def match_entries(
         fields = [entry.fields for entry in mine]
         outcomes.append(_outcome(fields, request_id, summary, doubtful=place in doubtful and not settled))
     return _without_shared_ids(outcomes)
+
+
+def _sole_entries(entries: Sequence[Any], recipients: Sequence[Sequence[str]]) -> list[dict[str, Any] | None] | None:
+    """For each submission of several the only entry that is surely its own, or None where there is none: the usual answer in one pass, at a
+    fifth of what the general way takes. None for an answer with a refusal, a `to` that is not one bare address, or two entries of one submission.
+    """
+    places = _sole_places(recipients)
+    sole: list[dict[str, Any] | None] = [None] * len(recipients)
+    for entry in entries:
+        if not isinstance(entry, dict) or entry.get("error_code"):
+            return None
+        to = entry.get("to")
+        if not isinstance(to, str) or _PLAIN.fullmatch(to) is None:
+            return None
+        place = places.get(to.casefold(), _NOBODYS)
+        if place != _NOBODYS:
+            if sole[place] is not None:
+                return None
+            sole[place] = entry
+    return sole
+
+
+def _sole_places(recipients: Sequence[Sequence[str]]) -> dict[str, int]:
+    """The submission of each address, where it is one."""
+    places: dict[str, int] = {}
+    for place, addresses in enumerate(recipients):
+        for address in addresses:
+            folded = address.casefold()
+            if places.setdefault(folded, place) != place:
+                places[folded] = _NOBODYS
+    return places
+
+
+def _all_accepted(sole: Sequence[dict[str, Any] | None], request_id: str, summary: object) -> tuple[Outcome, ...]:
+    shared = orjson.dumps(summary).decode() if summary else None
+    without = Accepted(request_id=request_id, suppression=shared)
+    outcomes = [without if entry is None else _accepted(entry, request_id, shared) for entry in sole]
+    ids = [outcome.message_id for outcome in outcomes if outcome.message_id is not None]
+    return tuple(outcomes) if len(set(ids)) == len(ids) else _without_shared_ids(outcomes)
+
+
+def _accepted(entry: dict[str, Any], request_id: str, shared: str | None) -> Accepted:
+    message_id, submitted_at, own = entry.get("message_id"), entry.get("submitted_at"), entry.get("suppression_summary")
+    return Accepted(
+        request_id=request_id,
+        message_id=str(message_id) if message_id else None,
+        submitted_at=str(submitted_at) if submitted_at else None,
+        suppression=orjson.dumps(own).decode() if own else shared,
+    )
 
 
 @value(frozen=True, slots=True)

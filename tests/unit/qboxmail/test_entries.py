@@ -177,3 +177,31 @@ def test_no_id_is_ever_given_to_a_stranger(
     for place, outcome in enumerate(match(entries[: keep or None], recipients)):
         assert isinstance(outcome, Accepted)
         assert outcome.message_id in {None, f"id-{place}"}
+
+
+said = st.fixed_dictionaries(
+    {"to": st.one_of(addresses, st.sampled_from(["A@X.Y", "stranger@x.y"]))},
+    optional={
+        "error_code": st.sampled_from([0, None, "0", 400, 503]),
+        "message_id": st.sampled_from([None, "", "1", "2", 3]),
+        "submitted_at": st.sampled_from([None, "t", 5]),
+        "suppression_summary": st.sampled_from([None, {}, {"n": 1}]),
+        "request_id": st.just("inner"),
+    },
+)
+
+
+@given(
+    entries=st.lists(said, max_size=5),
+    recipients=st.lists(st.lists(addresses, min_size=1, max_size=2), min_size=1, max_size=4),
+    request_id=st.sampled_from([None, "r-1"]),
+    summary=st.sampled_from([None, {"status": "checked"}]),
+)
+def test_notation_changes_nothing(
+    entries: list[dict[str, Any]], recipients: list[list[str]], request_id: str | None, summary: object
+) -> None:
+    """A bare address, which is read on a short way of its own, says the same as that address in a list."""
+    body = {"suppression_summary": summary}
+    listed = [{**entry, "to": [entry["to"]]} for entry in entries]
+
+    assert match_entries(entries, recipients, request_id, body) == match_entries(listed, recipients, request_id, body)
