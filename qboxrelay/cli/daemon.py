@@ -18,7 +18,7 @@ from qboxrelay.cli.event_loop import RelayLoop
 from qboxrelay.cli.plain import plain
 from qboxrelay.cli.process import STOP_SIGNALS
 from qboxrelay.descriptors import raise_limit
-from qboxrelay.memory import keep_large_apart
+from qboxrelay.memory import collect_rarely, keep_large_apart
 
 _REPEATED_ADDRESS = re.compile(r" \(while attempting to bind on address \(.*?\)\)")
 OnSignal = Callable[[Callable[[], None]], None]
@@ -45,6 +45,7 @@ def run_until_signal(main: Callable[[OnSignal], Awaitable[int]]) -> int:
 
     raise_limit()
     keep_large_apart()
+    collect_rarely()
     with asyncio.Runner(loop_factory=RelayLoop) as runner:
         return runner.run(with_signals())
 

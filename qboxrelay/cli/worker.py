@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> None:
     for number in (*STOP_SIGNALS, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     from qboxrelay.cli.relay import UNUSED
-    from qboxrelay.memory import keep_large_apart, left_out
+    from qboxrelay.memory import collect_rarely, keep_large_apart, left_out
 
     with left_out(*UNUSED):
         from qboxrelay.cli.daemon import quiet_without_descriptors
@@ -44,6 +44,7 @@ def main(arguments: list[str]) -> None:
 
     raise_limit()
     keep_large_apart()
+    collect_rarely()
     with asyncio.Runner(loop_factory=RelayLoop) as runner:
         runner.run(run())
 

@@ -21,6 +21,18 @@ def test_what_is_left_out_is_not_loaded_and_can_be_later() -> None:
     assert _output(program) == ["left out", "loaded"]
 
 
+def test_what_is_loaded_is_not_looked_through_for_cycles() -> None:
+    program = (
+        "import gc\n"
+        "from qboxrelay.memory import collect_rarely\n"
+        "usual = gc.get_threshold()\n"
+        "collect_rarely()\n"
+        "print(gc.get_freeze_count() > len(gc.get_objects()))\n"
+        "print(gc.get_threshold()[0] > usual[0], gc.get_threshold()[1:] == usual[1:], gc.isenabled())\n"
+    )
+    assert _output(program) == ["True", "True True True"]
+
+
 def test_a_relay_loads_nothing_that_it_does_not_use() -> None:
     """`qboxrelay run --config FILE`, until it finds that there is no such file: the libraries of the command line and the sandbox stay out of its
     memory.
