@@ -63,7 +63,8 @@ class Repetition:
         self._kinds: OrderedDict[tuple[str, ...], _Kind] = OrderedDict()
         self._over_at = math.inf
         """When the oldest kind is over: until then lines that are not counted pass without a look."""
-        self._lock = threading.Lock()
+        # To put an event in words may log another one: what an object says of itself, or one that is collected at this moment.
+        self._lock = threading.RLock()
 
     def passes(self, level: str, event: str) -> bool:
         """Whether the event is written whatever else it says, and nothing beside it; most are."""
@@ -97,7 +98,7 @@ class Repetition:
             key, kind = next(iter(self._kinds.items()))
             if len(self._kinds) <= _KINDS and now - kind.written_at < self._every:
                 break
-            del self._kinds[key]
+            self._kinds.pop(key, None)
             if kind.count:
                 over.append({**kind.summary, "repeated": kind.count})
         oldest = next(iter(self._kinds.values()), None)

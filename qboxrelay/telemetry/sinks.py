@@ -37,7 +37,7 @@ class Lines:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._held = _Held()
         self._descriptor = _descriptor(stream)
 

@@ -1,6 +1,7 @@
 """Repeated warnings and errors are counted."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -160,3 +161,21 @@ def test_counts_are_lines_of_the_log(log_to: Log, tmp_path: Any) -> None:
     assert [line["event"] for line in lines] == ["claim.failed", "log.repeated", "relay.stopped"]
     assert (lines[1]["repeated"], lines[1]["error"]) == (2, "of *@example.com")
     assert all(line["timestamp"] for line in lines)
+
+
+def test_an_event_within_an_event_waits_for_nobody(log_to: Log) -> None:
+    """What an object says of itself, or one that is collected at that moment, may be logged while another event is put in words."""
+
+    class Talkative:
+        def __str__(self) -> str:
+            structlog.get_logger().warning("part.heard")
+            return "it"
+
+    lines = log_to()
+    teller = threading.Thread(target=structlog.get_logger().error, args=("part.failed",), kwargs={"error": Talkative()})
+    teller.daemon = True
+    teller.start()
+    teller.join(60)
+
+    assert not teller.is_alive()
+    assert [json.loads(line)["event"] for line in lines()] == ["part.heard", "part.failed"]
