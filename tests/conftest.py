@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,11 +31,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+_LAST_LINES = 30
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With TESTS_NOTHING_SKIPPED set, a skip is a failure: a test that finds nothing to test has not passed."""
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With TESTS_NOTHING_SKIPPED set, a skip is a failure: a test that finds nothing to test has not passed. Beside what failed stands what its
+    relays said last.
+    """
     report = yield
+    if report.failed:
+        report.sections.extend(_last_words(item))
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("TESTS_NOTHING_SKIPPED"):
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be: {report.longrepr}"
     return report
+
+
+def _last_words(item: pytest.Item) -> list[tuple[str, str]]:
+    place = getattr(item, "funcargs", {}).get("tmp_path")
+    if not isinstance(place, Path):
+        return []
+    return [(str(log.relative_to(place)), _end_of(log)) for log in sorted(place.rglob("log.jsonl"))]
+
+
+def _end_of(log: Path) -> str:
+    return "\n".join(line[:500] for line in log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
