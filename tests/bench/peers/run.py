@@ -38,9 +38,9 @@ class Load:
 
 
 LOADS = (
-    Load("4 KB, kept connections", ("-d", "-s", "20", "-l", "4096"), 6000),
+    Load("4 KB, kept connections", ("-d", "-s", "20", "-l", "4096"), 12000),
     Load("4 KB, a connection each", ("-s", "20", "-l", "4096"), 4000),
-    Load("4 KB, 200 sessions", ("-d", "-s", "200", "-l", "4096"), 6000),
+    Load("4 KB, 200 sessions", ("-d", "-s", "200", "-l", "4096"), 12000),
     Load("100 KB, kept connections", ("-d", "-s", "20", "-l", "102400"), 1000),
     Load("100 KB, a connection each", ("-s", "20", "-l", "102400"), 1000),
 )
