@@ -14,8 +14,9 @@ _MOST_ROWS = 64
 
 
 class Many:
-    """Each execution gives up Python's lock several times, and must get it back from a busy event loop: so a group's rows go together. A few
-    texts are enough for any number of rows, because the first value of those left over in a text is NULL, and the statement passes them by.
+    """Each execution gives up Python's lock several times, and must get it back from a busy event loop: so a group's rows go together, and by
+    `executemany`, which does not ask for the last row's id as well. A few texts are enough for any number of rows, because the first value of
+    those left over in a text is NULL, and the statement passes them by.
     """
 
     def __init__(self, statement: str) -> None:
@@ -31,7 +32,8 @@ class Many:
         for start in range(0, len(rows), _MOST_ROWS):
             part = rows[start : start + _MOST_ROWS]
             room = room_for(len(part))
-            connection.execute(self._text(room), [*chain.from_iterable(part), *self._nothing * (room - len(part))])
+            values = [*chain.from_iterable(part), *self._nothing * (room - len(part))]
+            connection.executemany(self._text(room), (values,))
 
     def _text(self, rows: int) -> str:
         if rows not in self._texts:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from qboxrelay import failpoints
 from qboxrelay.spool.port import SpoolCommitFailed, SpoolDamaged, SpoolError, SpoolFull, SpoolShortOfMemory
 from qboxrelay.spool.sqlite.damage import is_damage
-from qboxrelay.spool.sqlite.transaction import Transaction
+from qboxrelay.spool.sqlite.transaction import Transaction, begin, commit
 
 T = TypeVar("T")
 
@@ -174,14 +174,14 @@ class Writer:
 
     def _begin(self) -> None:
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            begin(self._connection)
         except sqlite3.Error as error:
             # Another program holds the file: waiting for it once is enough for the whole group.
             raise _CommitFailed(_of_a_commit(error)) from error
 
     def _commit_rows(self) -> None:
         try:
-            self._connection.execute("COMMIT")
+            commit(self._connection)
         except sqlite3.Error as error:
             self._discard()
             raise _CommitFailed(_of_a_commit(error)) from error
