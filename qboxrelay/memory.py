@@ -17,8 +17,8 @@ _M_MMAP_THRESHOLD = -3
 _LARGE_BYTES = 262_144
 """Above what mail usually is: only larger blocks cost a call of the system each."""
 _COLLECT_AFTER = 5_000
-"""Objects that may be made and not freed before the cycles among them are looked for; Python's own 700 are the mails of a moment. More would let
-the remains of closed connections with TLS take tens of MB.
+"""Objects that may be made and not freed before the cycles among them are looked for; Python's own 700 are the mails of a moment. What is
+left of errors, whose frames refer to each other, waits for that look.
 """
 
 
@@ -35,7 +35,7 @@ def keep_large_apart() -> None:
 
 
 def collect_rarely() -> None:
-    """What mail was made of is freed by counting references, and a connection drops its octets when it ends (`smtp.connection`). The search for
+    """What mail was made of is freed by counting references, and so is a connection when it ends (`smtp.connection`). The search for
     cycles went through all that is loaded, and through the same few mails again and again. Measured under load: about 6 % less CPU a mail.
     """
     gc.collect()

@@ -259,9 +259,11 @@ class Connection(Output):
             self._whole.cancel()
             self._whole = None
         self._forget_mail()
-        # What refers to this connection, and holds octets: counting references frees it then, at once.
+        # What refers to this connection, and holds octets: counting references frees it then, at once, and with it what TLS needed.
         self._lines.forget()
-        self._writer = None  # type: ignore[assignment] # asyncio's, which refers back
+        # asyncio's two, which refer back.
+        self._writer = None  # type: ignore[assignment]
+        self._client_connected_cb = None
         self._door.sessions.closed(self, self._client_address)
 
     def _serve(self, line: bytes) -> Work | None:

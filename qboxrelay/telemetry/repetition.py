@@ -94,12 +94,11 @@ class Repetition:
 
     def _over(self, now: float) -> list[Fields]:
         over = []
-        while self._kinds:
-            key, kind = next(iter(self._kinds.items()))
+        # As they are at this moment: an event that is logged meanwhile may take some away.
+        for key, kind in list(self._kinds.items()):
             if len(self._kinds) <= _KINDS and now - kind.written_at < self._every:
                 break
-            self._kinds.pop(key, None)
-            if kind.count:
+            if self._kinds.pop(key, None) is kind and kind.count:
                 over.append({**kind.summary, "repeated": kind.count})
         oldest = next(iter(self._kinds.values()), None)
         self._over_at = math.inf if oldest is None else oldest.written_at + self._every

@@ -1,5 +1,6 @@
 """STARTTLS and implicit TLS with real clients: new ones, old ones, and those that try to cheat."""
 
+import gc
 import smtplib
 import socket
 import ssl
@@ -67,6 +68,35 @@ def test_implicit(loop: str, certificate: Certificate) -> None:
             assert not client.has_extn("starttls")
             client.sendmail("ann@example.com", ["bob@example.net"], large)
         assert [content for _, content in running.got] == [large]
+
+
+@pytest.mark.parametrize("tls", ["none", "starttls", "implicit"])
+@each_loop
+def test_a_connection_that_is_over_leaves_nothing(loop: str, tls: str, certificate: Certificate) -> None:
+    """At once: neither it nor what TLS needed for it waits until the collector looks."""
+    gc.collect()
+    gc.disable()
+    try:
+        with door(loop=loop, certificate=certificate, tls=tls) as running:
+            before = left_of_connections()
+            for _ in range(10):
+                with implicit(running.port) if tls == "implicit" else smtplib.SMTP(HOST, running.port) as client:
+                    if tls == "starttls":
+                        client.starttls(context=trusting())
+                    client.sendmail("a@example.com", ["b@example.net"], MAIL)
+            # The last of them may still be on its way out.
+            wait_until(lambda: left_of_connections() <= before + 1, what="the connections are freed")
+    finally:
+        gc.enable()
+
+
+def implicit(port: int) -> smtplib.SMTP:
+    return smtplib.SMTP_SSL(HOST, port, context=trusting())
+
+
+def left_of_connections() -> int:
+    """Of the server's side: its sessions, and what decrypts for them."""
+    return sum(type(one).__name__ in {"Session", "SSLProtocol"} for one in gc.get_objects())
 
 
 @each_loop
