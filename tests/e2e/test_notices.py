@@ -21,6 +21,8 @@ def test_sender_is_told(start_relay: Callable[..., Relay], qboxmail: Sandbox) ->
     with smtplib.SMTP(HOST, relay.smtp_port) as client:
         client.send_message(mails.simple("poison"), "ann@example.com", ["bob@example.net"])
     wait_until(lambda: qboxmail.messages(subject="Undelivered"), what="the notice")
+    # Killed before that, the relay could not know whether the notice has gone.
+    wait_until(lambda: relay.waiting() == 0, what="the answer is recorded")
     for _ in range(2):
         relay.kill()
         relay.start()
