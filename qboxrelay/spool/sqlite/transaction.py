@@ -1,4 +1,4 @@
-"""What one commit does beside its rows: figures, leases, and whom to wake.
+"""How a commit begins and ends, and what it does beside its rows: figures, leases, and whom to wake.
 
 In: what the functions of a group did. Out: changes that are applied in memory only after the commit. Never: a change that
 outlives a rollback.
@@ -15,7 +15,7 @@ WAITING = frozenset({State.QUEUED, State.SENDING, State.HELD})
 
 
 def begin(connection: sqlite3.Connection) -> None:
-    """BEGIN IMMEDIATE. An `execute` gives up Python's lock four times, and each time must get it back from a busy event loop; this does it once."""
+    """BEGIN IMMEDIATE. An `execute` gives up Python's lock several times, and must get it back from a busy event loop; this does so once."""
     if connection.in_transaction:
         # The script would commit it first.
         raise sqlite3.OperationalError("cannot start a transaction within a transaction")
