@@ -1,6 +1,5 @@
 """PostgreSQL stops, crashes, hangs or only reads while a relay runs: what is answered is true and in time, and all goes on by itself."""
 
-import os
 import shutil
 import signal
 import smtplib
@@ -49,10 +48,10 @@ class Trouble:
         self.server.start()
 
     def _frozen(self) -> None:
-        self._signal(signal.SIGSTOP)
+        self.server.freeze()
 
     def _no_longer_frozen(self) -> None:
-        self._signal(signal.SIGCONT)
+        self.server.thaw()
 
     def _reading(self) -> None:
         self._only_reads("on")
@@ -72,24 +71,6 @@ class Trouble:
         with psycopg.connect(self.server.url(), autocommit=True) as connection:
             row = connection.execute("SHOW default_transaction_read_only").fetchone()
             return str(row[0]) if row else ""
-
-    def _signal(self, number: signal.Signals) -> None:
-        """The server's first process first, so that there are no new ones."""
-        first = self.server.pid
-        for pid in (first, *_children(first)):
-            os.kill(pid, number)
-
-
-def _children(parent: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except (OSError, NotADirectoryError):
-            continue
-        if int(fields[1]) == parent:
-            found.append(int(entry.name))
-    return found
 
 
 @pytest.fixture(scope="module")

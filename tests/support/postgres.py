@@ -15,10 +15,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
-from tests.support.processes import free_port
+from tests.support.processes import free_port, wait_until
 
 _NAMES = count(1)
 _QUICK = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
@@ -84,6 +85,20 @@ class Cluster:
     def halt(self, mode: str = "fast") -> None:
         """Stop the server, and keep its data: `fast` ends connections, `immediate` is a crash."""
         self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", mode, "stop")
+
+    def freeze(self) -> None:
+        """Every process stands still, and connections stay open. The first process before the others are looked for: it makes new ones."""
+        first = psutil.Process(self.pid)
+        first.suspend()
+        wait_until(lambda: first.status() == psutil.STATUS_STOPPED, what="the server's first process stands still")
+        for process in first.children(recursive=True):
+            process.suspend()
+
+    def thaw(self) -> None:
+        """The first process last: until then those that ended are there."""
+        first = psutil.Process(self.pid)
+        for process in (*first.children(recursive=True), first):
+            process.resume()
 
     def stop(self) -> None:
         if self._guard.poll() is None:

@@ -53,8 +53,9 @@ class Pair:
 
     def kill_first(self) -> None:
         """All of its processes at once, as when its machine fails."""
+        self.first.freeze()
         server = psutil.Process(self.first.pid)
-        for process in (server, *server.children(recursive=True)):
+        for process in (*server.children(recursive=True), server):
             os.kill(process.pid, signal.SIGKILL)
         psutil.wait_procs([server])
 

@@ -57,6 +57,11 @@ class TcpProxy:
         """Connections stay open, and nothing comes through."""
         self._loop.call_soon_threadsafe(self._passing.clear)
 
+    @property
+    def swallows(self) -> bool:
+        """From now on, or until it was healed."""
+        return not self._passing.is_set()
+
     def hold_answers(self) -> None:
         """The server hears all, and nobody hears the server."""
         self._loop.call_soon_threadsafe(self._answering.clear)

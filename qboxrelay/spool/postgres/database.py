@@ -152,10 +152,8 @@ class Database:
                 await connection.close()
             raise self._troubled(as_spool_error(error)) from None
         finally:
-            severing.cancel()
-            self._in_use.discard(connection)
             # Also when the caller goes away at this very moment.
-            await asyncio.shield(self._pool.putconn(connection))
+            await asyncio.shield(self._give_back(connection, severing))
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Connection]:
@@ -187,7 +185,7 @@ class Database:
             raise SpoolUnreachable("the relay stops, and does not wait for the database any longer")
         answered = self._answered
         try:
-            return await self._pool.getconn(wait)
+            return await self._given(wait)
         except PoolClosed:
             raise SpoolError("the spool is closed") from None
         except (PoolTimeout, TooManyRequests):
@@ -195,6 +193,32 @@ class Database:
             away = SpoolUnreachable(f"no connection to the database {self.place} within {wait:.3g} s: {why}")
             # A server that meanwhile served others is well, and the pool too small.
             raise (self._troubled(away) if self._answered == answered else away) from None
+
+    async def _given(self, wait: float) -> Connection:
+        """By the pool. It waits with asyncio.wait_for, which in Python 3.11 forgets that the caller is to go away when what it waits for comes at
+        that moment: the caller would go on, and whoever waits for its end would wait for ever.
+        """
+        caller = asyncio.current_task()
+        assert caller is not None
+        before = caller.cancelling()
+        try:
+            connection = await self._pool.getconn(wait)
+        except Exception:
+            if caller.cancelling() > before:
+                raise asyncio.CancelledError from None
+            raise
+        if caller.cancelling() > before:
+            await asyncio.shield(self._pool.putconn(connection))
+            raise asyncio.CancelledError
+        return connection
+
+    async def _give_back(self, connection: Connection, severing: asyncio.TimerHandle) -> None:
+        """To the pool, which has the server undo what the caller left begun: that is waited for no longer than the caller would have."""
+        try:
+            await self._pool.putconn(connection)
+        finally:
+            severing.cancel()
+            self._in_use.discard(connection)
 
     def _troubled(self, error: SpoolError) -> SpoolError:
         if isinstance(error, SpoolUnreachable):

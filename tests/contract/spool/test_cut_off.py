@@ -22,6 +22,7 @@ from tests.support.processes import HOST
 
 HOUR = timedelta(hours=1)
 """No other limit ends a wait in the time of a test."""
+SHORT, PATIENCE = 3, 60
 SETTINGS = SpoolSettings(commit_timeout="1h")
 
 
@@ -94,6 +95,33 @@ async def test_who_goes_away_is_not_kept(way: Way) -> None:
         await spool.depth()
     spool.cut_off()
     await spool.close()
+
+
+@pytest.mark.parametrize("cut_off", [False, True], ids=["in time", "cut off"])
+@scenario
+async def test_what_is_left_begun(way: Way, cut_off: bool) -> None:
+    """A server that keeps silent while it is to undo that is waited for no longer than it would have been for the work itself."""
+    database = await database_of(way)
+    begun = asyncio.Event()
+
+    async def leave() -> None:
+        async with database.reading(None if cut_off else SHORT) as connection:
+            await connection.execute("BEGIN")
+            way.proxy.swallow()
+            await until(lambda: way.proxy.swallows)
+            begun.set()
+
+    async with asyncio.timeout(PATIENCE):
+        leaving = asyncio.create_task(leave())
+        await begun.wait()
+        if cut_off:
+            await asyncio.sleep(0)
+            database.cut_off()
+        await leaving
+
+        assert not database.in_use
+        way.proxy.heal()
+        await database.close()
 
 
 @scenario

@@ -1,19 +1,24 @@
 """The pool of connections: a pool that is too small is no server that is away, and whoever goes away is let go in silence."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from qboxrelay.spool.port import SpoolUnreachable
+from qboxrelay.model.clock import SystemClock
+from qboxrelay.settings.schema import SpoolSettings
+from qboxrelay.spool.port import SpoolError, SpoolUnreachable
 from qboxrelay.spool.postgres.changes import Changes
 from qboxrelay.spool.postgres.connecting import Connection
 from qboxrelay.spool.postgres.database import Database
 from qboxrelay.spool.postgres.faults import SpoolConflict
+from qboxrelay.spool.postgres.spool import PostgresSpool
 from qboxrelay.spool.postgres.transacting import Transactions
 from qboxrelay.spool.statements import load_statements
-from tests.contract.spool.harness import scenario
+from tests.contract.spool.harness import mail, scenario
 from tests.contract.spool.way import until
 from tests.support.postgres import require_postgres, shared_cluster, shared_connection, unused_schema
 
@@ -43,6 +48,10 @@ async def fail(database: Database) -> None:
     with pytest.raises(SpoolUnreachable):
         async with database.reading(SHORT):
             pass
+
+
+def waited_for(database: Database) -> bool:
+    return bool(database._pool.get_stats()["requests_waiting"])
 
 
 async def counted_while_another_is_served(database: Database) -> int:
@@ -99,6 +108,58 @@ async def test_whoever_goes_away_in_a_statement(caplog: pytest.LogCaptureFixture
         async with database.reading() as connection:
             await connection.execute("SELECT 1")
     assert [record.getMessage() for record in caplog.records if record.name == "psycopg"] == []
+
+
+@pytest.mark.parametrize("turns", range(16))
+@pytest.mark.parametrize("refused", [False, True], ids=["served", "refused"])
+@scenario
+async def test_whoever_goes_away_at_the_moment_of_the_answer(refused: bool, turns: int) -> None:
+    """So many turns of the event loop after what ends the wait for a connection: nobody goes on who was to go away."""
+    taken, done = asyncio.Event(), asyncio.Event()
+
+    async def ask(database: Database) -> None:
+        with contextlib.suppress(SpoolError):
+            async with database.reading():
+                pass
+        await asyncio.sleep(PATIENCE / 10)
+
+    async with opened() as database, asyncio.timeout(PATIENCE):
+        first = asyncio.create_task(hold(database, taken, done))
+        await taken.wait()
+        asking = asyncio.create_task(ask(database))
+        await until(lambda: waited_for(database))
+
+        if refused:
+            closing = asyncio.create_task(database.close())
+        else:
+            done.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.wait([asking])
+
+        assert asking.cancelled()
+        done.set()
+        await first
+        if refused:
+            await closing
+        else:
+            # The connection is not lost.
+            async with database.reading() as connection:
+                await connection.execute("SELECT 1")
+
+
+@scenario
+async def test_closing_as_a_wake_up_is_served(tmp_path: Path) -> None:
+    """Other nodes are to hear of new work, for which there is no connection until the moment in which the spool closes: that ends all the same."""
+    async with opened() as database, asyncio.timeout(PATIENCE):
+        spool = await PostgresSpool.open(
+            database, data_dir=tmp_path, node="node", settings=SpoolSettings(), clock=SystemClock()
+        )
+        await spool.put([mail("a")])
+        async with database.reading():
+            await until(lambda: waited_for(database))
+        await spool.close()
 
 
 @scenario

@@ -1,12 +1,10 @@
 """A PostgreSQL server that stops, hangs, only reads or is of another version: an answer in bounded time, and no harm."""
 
 import asyncio
-import signal
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 
@@ -92,9 +90,7 @@ async def test_a_server_that_hangs_is_not_waited_for_without_end(server: Cluster
     schema = unused_schema()
     spool = await opened(server, tmp_path, schema)
     await spool.put([mail("before")])
-    everything = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
-    for process in everything:
-        process.send_signal(signal.SIGSTOP)
+    server.freeze()
     try:
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(SpoolError):
@@ -102,8 +98,7 @@ async def test_a_server_that_hangs_is_not_waited_for_without_end(server: Cluster
             with pytest.raises(SpoolError):
                 await spool.claim("default", max_messages=1, max_bytes=1000, lease=SECOND)
     finally:
-        for process in everything:
-            process.send_signal(signal.SIGCONT)
+        server.thaw()
     await stored(spool, "b")
     assert names(await claim(spool))[0] == "before"
     await spool.close()
