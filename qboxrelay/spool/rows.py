@@ -1,6 +1,6 @@
 """Rows of either backend as the values of the ports: both give their columns the same names.
 
-In: rows by name. Out: records, stories, notes. Never: SQL.
+In: rows by name. Out: submissions, records, stories, notes. Never: SQL.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from qboxrelay.model.submission import NoticeKind, State
+from qboxrelay.model.submission import NoticeKind, State, Submission
 from qboxrelay.spool.port import Fact, Handled, Pause, Record, Untold
 from qboxrelay.spool.queue import Attempt, Content, Story, Total
 from qboxrelay.spool.times import from_ms
@@ -44,6 +44,35 @@ def record_of(row: Row) -> Record:
         text=row["text"],
         request_id=row["request_id"],
         message_id=row["message_id"],
+    )
+
+
+def submission_of(row: Row) -> Submission:
+    """With its content."""
+    return Submission(
+        id=row["id"],
+        transaction_id=row["id"].rpartition("-")[0],
+        account=row["account"],
+        client_key=row["client_key"],
+        priority=row["priority"],
+        payload=row["payload"] or b"",
+        received_at=from_ms(row["received_at"]),
+        envelope_sender=row["envelope_sender"],
+        recipients=tuple(orjson.loads(row["recipients"])),
+        notify_never=bool(row["notify_never"]),
+        is_notice=bool(row["is_notice"]),
+        dsn=row["dsn"] or "",
+        from_address=row["from_address"],
+        subject=row["subject"],
+        message_id_header=row["message_id_header"],
+        client_address=row["client_address"],
+        client_helo=row["client_helo"],
+        client_user=row["client_user"],
+        listener=row["listener"],
+        sender_rule=row["sender_rule"] or "",
+        domain_state=row["domain_state"] or "",
+        raw=row["raw"],
+        traceparent=row["traceparent"] or "",
     )
 
 

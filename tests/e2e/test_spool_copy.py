@@ -18,6 +18,7 @@ from qboxrelay.failpoints import VARIABLE
 from qboxrelay.spool.parcels import PART_MESSAGES
 from tests.contract.spool.harness import SqliteSpools, mail
 from tests.support.postgres import require_postgres, shared_cluster
+from tests.support.schemas import line_up_all
 
 MAILS = 2 * PART_MESSAGES + 50
 IDS = [f"{number:04}-1" for number in range(MAILS)]
@@ -60,7 +61,9 @@ def ids_in(place: str) -> list[str]:
     """Those that have content, in order of arrival, by a look of the test's own."""
     statement = "SELECT s.id FROM {0}submissions AS s JOIN {0}payloads AS p ON p.key = s.key ORDER BY s.key"
     if place.startswith("sqlite:"):
-        with closing(sqlite3.connect(place.removeprefix("sqlite://"))) as connection:
+        path = Path(place.removeprefix("sqlite://"))
+        line_up_all(path)
+        with closing(sqlite3.connect(path)) as connection:
             return [one for (one,) in connection.execute(statement.format(""))]
     with psycopg.connect(place) as server:
         return [one for (one,) in server.execute(statement.format("qboxrelay.").encode())]

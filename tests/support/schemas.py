@@ -8,12 +8,16 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from qboxrelay.spool.statements import load_migrations
+from qboxrelay.spool.sqlite.fresh import line_up
+from qboxrelay.spool.sqlite.many import Many
+from qboxrelay.spool.sqlite.transaction import Transaction
+from qboxrelay.spool.statements import load_migrations, load_statements
 
 NEWEST = load_migrations("sqlite")[-1][0]
 
 
 def back_to_schema(path: Path, version: int) -> None:
+    line_up_all(path)
     newer = path.with_suffix(".newer")
     path.rename(newer)
     for suffix in ("-wal", "-shm"):
@@ -30,6 +34,17 @@ def back_to_schema(path: Path, version: int) -> None:
             columns = ", ".join(row[1] for row in old.execute(f"PRAGMA main.table_info({table})"))
             old.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}")
         old.commit()
+
+
+def line_up_all(path: Path) -> None:
+    """Give what came in last its rows, as an operator's command does."""
+    sql = load_statements("sqlite")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        transaction = Transaction(connection)
+        line_up(sql, transaction)
+        transaction.store_depth(Many(sql["add_depth"]))
+        connection.execute("COMMIT")
 
 
 def set_schema(path: Path, version: int) -> None:

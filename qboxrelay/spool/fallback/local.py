@@ -12,10 +12,9 @@ import orjson
 
 from qboxrelay.model.submission import State, Submission
 from qboxrelay.spool import parcels
-from qboxrelay.spool.rows import Row
+from qboxrelay.spool.rows import Row, submission_of
 from qboxrelay.spool.sqlite import SqliteSpool
 from qboxrelay.spool.sqlite.transaction import Transaction
-from qboxrelay.spool.times import from_ms
 
 FOLDER, FILE = "fallback", "fallback.db"
 """In data_dir. A folder of its own, with its own lock: a server may be used by another relay of this machine meanwhile."""
@@ -42,6 +41,8 @@ class Local(SqliteSpool):
 
     async def first(self, after: int) -> list[Waiting]:
         """The next ones behind a key, as many as one commit moves."""
+        if self._fresh.accounts:
+            await self._writer.run(self._fresh.line_up)
 
         def read(connection: sqlite3.Connection) -> list[Waiting]:
             found = connection.execute(
@@ -70,34 +71,7 @@ def path_in(data_dir: Path) -> Path:
 
 
 def _waiting(row: Row) -> Waiting:
-    return Waiting(
-        row["key"],
-        Submission(
-            id=row["id"],
-            transaction_id=row["id"].rpartition("-")[0],
-            account=row["account"],
-            client_key=row["client_key"],
-            priority=row["priority"],
-            payload=row["payload"] or b"",
-            received_at=from_ms(row["received_at"]),
-            envelope_sender=row["envelope_sender"],
-            recipients=tuple(orjson.loads(row["recipients"])),
-            notify_never=bool(row["notify_never"]),
-            is_notice=bool(row["is_notice"]),
-            dsn=row["dsn"] or "",
-            from_address=row["from_address"],
-            subject=row["subject"],
-            message_id_header=row["message_id_header"],
-            client_address=row["client_address"],
-            client_helo=row["client_helo"],
-            client_user=row["client_user"],
-            listener=row["listener"],
-            sender_rule=row["sender_rule"] or "",
-            domain_state=row["domain_state"] or "",
-            raw=row["raw"],
-            traceparent=row["traceparent"] or "",
-        ),
-    )
+    return Waiting(row["key"], submission_of(row))
 
 
 def _json(keys: Sequence[int]) -> str:

@@ -38,7 +38,7 @@ class Mover:
 
     async def step(self, target: Target) -> bool:
         """Move the next part; False when there is none. Raises `SpoolError`: the rest stays here."""
-        # What was moved is gone, so only those that are stuck are passed over. Numbers begin anew in a file that is empty.
+        # What was moved is gone, so only those that are stuck are passed over.
         part = await self._local.first(max(self.stuck, default=0))
         if not part:
             return False

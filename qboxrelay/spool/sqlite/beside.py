@@ -24,9 +24,10 @@ class Beside:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Rows by name."""
+        """Rows by name, of one moment."""
         with self._failing(), closing(self._open("ro")) as connection:
             connection.row_factory = sqlite3.Row
+            connection.execute("BEGIN")
             yield connection
 
     @contextmanager

@@ -5,11 +5,15 @@ In: a path. Out: connections that are set as durability needs. Never: a connecti
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from qboxrelay import failpoints
 from qboxrelay.spool.port import SpoolError
 from qboxrelay.spool.statements import load_migrations
+
+T = TypeVar("T")
 
 _PAGE_BYTES = 16384
 """Mails are several KB: with the default of 4096 most rows spill into overflow pages."""
@@ -56,6 +60,16 @@ def open_reader(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA busy_timeout = 2000")
     connection.row_factory = sqlite3.Row
     return connection
+
+
+def of_one_moment(work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+    """Several statements that see the same: what gets its row between them would be seen twice, or not at all."""
+    connection.execute("BEGIN")
+    try:
+        return work(connection)
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
 
 
 def migrate(connection: sqlite3.Connection, *, schema: int | None = None) -> None:

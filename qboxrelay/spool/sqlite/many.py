@@ -10,7 +10,7 @@ from itertools import chain
 
 _ROW = re.compile(r"VALUES (\([^()]*\))")
 _MOST_ROWS = 64
-"""Of one execution: a prepared statement takes memory for each place."""
+"""Of one execution, where nothing else is said: a prepared statement takes memory for each place."""
 
 
 class Many:
@@ -19,8 +19,9 @@ class Many:
     those left over in a text is NULL, and the statement passes them by.
     """
 
-    def __init__(self, statement: str) -> None:
+    def __init__(self, statement: str, *, most_rows: int = _MOST_ROWS) -> None:
         self._statement = statement
+        self._most_rows = most_rows
         row = _ROW.search(statement)
         assert row is not None, statement
         self._row = row[1]
@@ -29,8 +30,8 @@ class Many:
         self._texts: dict[int, str] = {}
 
     def execute(self, connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> None:
-        for start in range(0, len(rows), _MOST_ROWS):
-            part = rows[start : start + _MOST_ROWS]
+        for start in range(0, len(rows), self._most_rows):
+            part = rows[start : start + self._most_rows]
             room = room_for(len(part))
             values = [*chain.from_iterable(part), *self._nothing * (room - len(part))]
             connection.executemany(self._text(room), (values,))

@@ -6,12 +6,14 @@ In: connections, addresses. Out: `Untold`s, times. Never: a mark taken away with
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import orjson
 
 from qboxrelay.model.submission import NoticeKind
 from qboxrelay.spool.port import Untold
 from qboxrelay.spool.rows import untold_of
+from qboxrelay.spool.sqlite.fresh import shown
 from qboxrelay.spool.times import from_ms, to_ms
 
 Sql = dict[str, str]
@@ -38,8 +40,16 @@ def since(
 ) -> list[datetime]:
     """A time ahead of now does not count: the clock was set back, and waiting for it would silence the relay."""
     recipients = orjson.dumps([address]).decode()
-    values = {"recipients": recipients, "since": to_ms(moment), "now": to_ms(now), "limit": limit}
-    return [from_ms(received) for (received,) in connection.execute(sql["latest_notices"], values)]
+    values: dict[str, Any] = {"recipients": recipients, "since": to_ms(moment), "now": to_ms(now), "limit": limit}
+    found = [received for (received,) in connection.execute(sql["latest_notices"], values)]
+    found += [
+        row["received_at"]
+        for row in shown(sql, connection, recipients)
+        if row["is_notice"]
+        and row["recipients"] == recipients
+        and values["since"] < row["received_at"] <= values["now"]
+    ]
+    return [from_ms(received) for received in sorted(found)[:limit]]
 
 
 def mark_told(sql: Sql, connection: sqlite3.Connection, address: str, told: Sequence[Untold]) -> bool:

@@ -4,8 +4,9 @@ In: how much waits for whom. Out: when the oldest of each was received. Never: a
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import chain
 
 from qboxrelay.model.submission import State
 from qboxrelay.spool.port import AccountDepth
@@ -28,18 +29,18 @@ def oldest_waiting(
     for state in sorted(WAITING):
         wanted = {account for (account, of), (messages, _) in counts.items() if of == state and messages > 0}
         rows = connection.execute(sql["oldest_first"], {"state": state, "limit": _MOST_ROWS if wanted else 0})
-        found.update({(account, state): from_ms(at) for account, at in _firsts(rows, wanted).items()})
+        fresh = connection.execute(sql["fresh_times"]) if state is State.QUEUED else ()
+        found.update({(account, state): from_ms(at) for account, at in _firsts(chain(rows, fresh), wanted).items()})
     return found
 
 
-def _firsts(rows: sqlite3.Cursor, wanted: set[str]) -> dict[str, int]:
+def _firsts(rows: Iterable[tuple[str, int]], wanted: set[str]) -> dict[str, int]:
     """The first `received_at` of each wanted account, reading no further than needed; see `oldest_waiting` for those not among the rows."""
     firsts: dict[str, int] = {}
     for looked_at, (account, received_at) in enumerate(rows, 1):
         if account in wanted:
             firsts.setdefault(account, received_at)
         if len(firsts) == len(wanted):
-            rows.close()
             return firsts
         if looked_at == _MOST_ROWS:
             firsts.update(dict.fromkeys(wanted - firsts.keys(), received_at))

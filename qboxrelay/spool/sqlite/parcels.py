@@ -5,6 +5,7 @@ In: a path, parts. Out: parts, rows. Never: a file that a relay has open, or a p
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -18,6 +19,7 @@ from qboxrelay.spool import parcels
 from qboxrelay.spool.parcels import Columns, Kept, Parcel, Part, Survey, Target
 from qboxrelay.spool.sqlite.beside import Beside, require_file
 from qboxrelay.spool.sqlite.content import Content
+from qboxrelay.spool.sqlite.fresh import line_up, shown
 from qboxrelay.spool.sqlite.many import Many
 from qboxrelay.spool.sqlite.opening import Opened, open_files
 from qboxrelay.spool.sqlite.record import Recorder
@@ -71,6 +73,7 @@ class SqliteParcels:
         # A command beside it, which needs no lock, must not change or delete what is on its way.
         await self._execute("BEGIN IMMEDIATE")
         try:
+            await self._run(lambda: _line_up(self._sql, self._connection))
             yield await self._run(lambda: _taken(self._sql, self._connection, after, trail=trail))
             await self._execute("COMMIT")
         finally:
@@ -127,11 +130,19 @@ async def survey_beside(path: Path) -> Survey:
 def survey(sql: Sql, connection: sqlite3.Connection) -> Survey:
     """On any connection with rows by name, also beside a relay."""
     rows = connection.execute(sql["parcels_surveyed"]).fetchall()
+    fresh = shown(sql, connection)
+    mail = Counter({State(row["state"]): int(row["mail"]) for row in rows if row["mail"]})
     return Survey(
-        mail={State(row["state"]): int(row["mail"]) for row in rows if row["mail"]},
-        bytes=sum(int(row["mail_bytes"]) for row in rows),
+        mail=dict(mail + Counter({State.QUEUED: len(fresh)})),
+        bytes=sum(int(row["mail_bytes"]) for row in rows) + sum(row["payload_bytes"] for row in fresh),
         trail=sum(row["messages"] - int(row["mail"]) for row in rows),
     )
+
+
+def _line_up(sql: Sql, connection: sqlite3.Connection) -> None:
+    transaction = Transaction(connection)
+    line_up(sql, transaction)
+    transaction.store_depth(Many(sql["add_depth"]))
 
 
 def _taken(sql: Sql, connection: sqlite3.Connection, after: int, *, trail: bool) -> Part:
@@ -157,6 +168,7 @@ def _drop(sql: Sql, transaction: Transaction, part: Part) -> None:
 
 def _put(sql: Sql, transaction: Transaction, part: Part) -> int:
     connection = transaction.connection
+    line_up(sql, transaction)
     ids = _json([parcel.row["id"] for parcel in part.parcels])
     known = {row["id"] for row in connection.execute(sql["parcels_known"], {"ids": ids})}
     new = [parcel for parcel in part.parcels if parcel.row["id"] not in known]
@@ -179,7 +191,7 @@ def _put_one(
     request = None if parcel.request is None else numbers.get(parcel.request)
     connection.execute(sql["put_submission"], {**parcel.row, "key": key, "request": request})
     if parcel.payload is not None:
-        connection.execute(sql["insert_payload"], (key, parcel.payload, parcel.raw))
+        connection.execute(sql["put_payload"], (key, parcel.payload, parcel.raw))
     rows = [{**one, "submission": key, "request": numbers.get(one["request"]) or 0} for one in parcel.attempts]
     connection.executemany(sql["put_attempt"], rows)
 

@@ -1,6 +1,7 @@
 """Storing the submissions that one commit takes in.
 
-In: submissions of all transactions of the group. Out: rows, inside the writer's transaction. Never: part of a transaction.
+In: submissions of all calls of the group. Out: their content, each with what its row will hold, in one statement where that is possible. Never: part
+of a call.
 """
 
 import sqlite3
@@ -10,47 +11,63 @@ from datetime import datetime
 import orjson
 
 from qboxrelay.model.submission import State, Submission
+from qboxrelay.spool.sqlite.fresh import Arrived, Fresh, row_of
 from qboxrelay.spool.sqlite.many import Many
 from qboxrelay.spool.sqlite.transaction import Transaction
 from qboxrelay.spool.times import to_ms
 
-_FRESH_BITS = 10
-"""So many keys, as a power of two, take their places together, unless a claim was quicker; see `0007_fresh.sql`."""
 _NO_RAW = 0
+_ONE_STATEMENT = 256
 
 
 class Arrivals:
-    """Collects what the calls of a group hand in; `store` writes it with few statements."""
+    """Collects what the calls of a group hand in; `store` writes it."""
 
-    def __init__(self, sql: dict[str, str], *, keep_raw: bool) -> None:
+    def __init__(self, sql: dict[str, str], fresh: Fresh, *, keep_raw: bool) -> None:
         self._sql = sql
-        self._submissions = Many(sql["insert_submission"])
-        self._payloads = Many(sql["insert_payload"])
+        self._fresh = fresh
+        self._statement = Many(sql["insert_arrival"], most_rows=_ONE_STATEMENT)
         self._keep_raw = keep_raw
         self._key: int | None = None
 
     def add(self, transaction: Transaction, submissions: Sequence[Submission]) -> None:
         transaction.arrivals.extend(submissions)
 
-    def store(self, transaction: Transaction, now: datetime) -> None:
-        if not transaction.arrivals:
-            return
-        connection, arrivals = transaction.connection, transaction.arrivals
-        last = self._last_key_of(connection)
-        stored_at = to_ms(now)
-        rows = [_row(key, one, stored_at) for key, one in enumerate(arrivals, last + 1)]
-        self._submissions.execute(connection, rows)
-        self._payloads.execute(connection, self._contents(last + 1, arrivals))
-        _count(transaction)
-        # Also when this commit fails: a gap harms nobody.
-        self._key = last + len(rows)
-        if self._key >> _FRESH_BITS != last >> _FRESH_BITS:
-            connection.execute(self._sql["line_up"])
+    def size(self, submissions: Sequence[Submission]) -> int:
+        """Bytes of content that are kept."""
+        size = sum([len(one.payload) for one in submissions])
+        return size + sum([len(one.raw) for one in submissions if one.raw]) if self._keep_raw else size
 
-    def _contents(self, first: int, arrivals: Sequence[Submission]) -> list[tuple[object, ...]]:
-        if not self._keep_raw:
-            return [(key, one.payload, _NO_RAW) for key, one in enumerate(arrivals, first)]
-        return [(key, one.payload, _NO_RAW if one.raw is None else one.raw) for key, one in enumerate(arrivals, first)]
+    def is_one_statement(self, transaction: Transaction) -> bool:
+        """Whether all of it is stored by one, which needs no transaction around it."""
+        return len(transaction.arrivals) <= _ONE_STATEMENT and not self._fresh.is_much(transaction.arrivals)
+
+    def store(self, transaction: Transaction, now: datetime) -> None:
+        connection, arrivals = transaction.connection, transaction.arrivals
+        if not arrivals:
+            return
+        self._fresh.require_new(arrivals)
+        first, stored_at = self._last_key_of(connection) + 1, to_ms(now)
+        arrived = [Arrived(key, one, row_of(one, stored_at), now) for key, one in enumerate(arrivals, first)]
+        # Also when this commit fails: a gap harms nobody.
+        self._key = arrived[-1].key
+        _count(transaction)
+        much = self._fresh.is_much(arrivals)
+        transaction.arrived = [] if much else arrived
+        # Where this is one statement, it is the commit: what failed behind it would be told as if nothing had happened.
+        self._statement.execute(connection, [self._values(one) for one in arrived])
+        if much:
+            self._fresh.line_up(transaction, come=arrived)
+
+    def _values(self, one: Arrived) -> tuple[object, ...]:
+        raw = one.submission.raw if self._keep_raw else None
+        return (
+            one.key,
+            one.submission.payload,
+            _NO_RAW if raw is None else raw,
+            orjson.dumps(one.row).decode(),
+            one.submission.id,
+        )
 
     def _last_key_of(self, connection: sqlite3.Connection) -> int:
         """Asked for once: the spool's lock keeps everybody else from adding submissions."""
@@ -63,34 +80,5 @@ def _count(transaction: Transaction) -> None:
     accounts = [one.account for one in transaction.arrivals]
     for account in set(accounts):
         sizes = [len(one.payload) for one in transaction.arrivals if one.account == account]
-        transaction.count(account, State.QUEUED, len(sizes), sum(sizes))
+        transaction.count_arrived(account, State.QUEUED, len(sizes), sum(sizes))
         transaction.woken.add(account)
-
-
-def _row(key: int, submission: Submission, stored_at: int) -> tuple[object, ...]:
-    """Numbers and plain texts only: over anything else, NULL and truth values among it, the module takes ten times as long."""
-    return (
-        key,
-        submission.id,
-        submission.account,
-        submission.client_key,
-        submission.priority,
-        len(submission.payload),
-        to_ms(submission.received_at),
-        submission.envelope_sender,
-        orjson.dumps(submission.recipients).decode(),
-        1 if submission.notify_never else 0,
-        1 if submission.is_notice else 0,
-        submission.from_address,
-        submission.subject,
-        submission.message_id_header,
-        submission.client_address,
-        submission.client_helo,
-        submission.client_user,
-        submission.listener,
-        submission.dsn,
-        submission.sender_rule,
-        submission.domain_state,
-        stored_at,
-        submission.traceparent,
-    )

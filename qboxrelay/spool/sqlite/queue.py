@@ -14,6 +14,7 @@ from qboxrelay.spool.port import Handled, Record, SpoolError
 from qboxrelay.spool.queue import AT_ONCE, Act, Content, Done, Overview, Page, Selection, Story
 from qboxrelay.spool.sqlite import acts, reads, stories
 from qboxrelay.spool.sqlite.beside import Beside
+from qboxrelay.spool.sqlite.fresh import line_up
 from qboxrelay.spool.sqlite.many import Many
 from qboxrelay.spool.sqlite.transaction import Transaction
 from qboxrelay.spool.statements import load_statements
@@ -60,6 +61,7 @@ class SqliteQueue:
 
         def work(connection: sqlite3.Connection) -> list[Done]:
             transaction = Transaction(connection)
+            line_up(self._sql, transaction)
             done = acts.act(self._sql, transaction, act, ids, by=by, now=now)
             transaction.store_depth(Many(self._sql["add_depth"]))
             return done

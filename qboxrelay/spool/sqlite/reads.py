@@ -9,17 +9,22 @@ from datetime import datetime, timedelta
 from qboxrelay.model.submission import State
 from qboxrelay.spool.overdue import PAGE, PAGES, Overdue
 from qboxrelay.spool.port import Pause, Record
-from qboxrelay.spool.rows import pause_of, record_of
+from qboxrelay.spool.rows import Row, pause_of, record_of
+from qboxrelay.spool.sqlite.fresh import shown
 from qboxrelay.spool.times import from_ms, to_ms
 
 
 def find(sql: dict[str, str], connection: sqlite3.Connection, id_: str) -> list[Record]:
-    return [record_of(row) for row in connection.execute(sql["find"], {"id": id_})]
+    rows: list[Row] = connection.execute(sql["find"], {"id": id_}).fetchall()
+    rows += [row for row in shown(sql, connection, id_) if row["id"] == id_ or row["id"].startswith(f"{id_}-")]
+    return [record_of(row) for row in rows]
 
 
 def latest(sql: dict[str, str], connection: sqlite3.Connection, state: State | None, limit: int) -> list[Record]:
     statement = sql["latest"] if state is None else sql["latest_in_state"]
-    return [record_of(row) for row in connection.execute(statement, {"state": state, "limit": limit})]
+    rows: list[Row] = [*reversed(shown(sql, connection))] if state in (None, State.QUEUED) else []
+    rows += connection.execute(statement, {"state": state, "limit": limit}).fetchall()
+    return [record_of(row) for row in rows[:limit]]
 
 
 def paused(sql: dict[str, str], connection: sqlite3.Connection, account: str) -> bool:
@@ -32,12 +37,20 @@ def pauses(sql: dict[str, str], connection: sqlite3.Connection) -> list[Pause]:
 
 
 def next_due(
-    sql: dict[str, str], connection: sqlite3.Connection, account: str, now: datetime, horizon: timedelta
+    sql: dict[str, str],
+    connection: sqlite3.Connection,
+    account: str,
+    now: datetime,
+    horizon: timedelta,
+    *,
+    fresh: bool,
 ) -> datetime | None:
-    """When something waits for the account: now, or when its time comes. A time beyond the horizon has come (see `claim`)."""
+    """When something waits for the account: now, or when its time comes. A time beyond the horizon has come (see `claim`). `fresh`: whether
+    something came in just now.
+    """
     if paused(sql, connection, account):
         return None
-    if connection.execute(sql["first_ready"], {"account": account}).fetchone():
+    if fresh or connection.execute(sql["first_ready"], {"account": account}).fetchone():
         return now
     due = connection.execute(sql["next_due"], {"account": account}).fetchone()[0]
     if due is None:

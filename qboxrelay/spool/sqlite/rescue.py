@@ -17,12 +17,18 @@ from qboxrelay.spool.port import SpoolError
 from qboxrelay.spool.sqlite import exchange, salvage
 from qboxrelay.spool.sqlite.damage import unmark
 from qboxrelay.spool.sqlite.database import migrate, open_writer
+from qboxrelay.spool.sqlite.fresh import COLUMNS, arrival_of
 from qboxrelay.spool.statements import load_migrations
 
 _COMMITTED_AT_ONCE_BYTES = 64_000_000
 """A copy that was cut off is made anew, so it need not be one transaction: a huge file would go through the log as a whole."""
 _ROW_BYTES = 1000
-_ORPHANS = "SELECT key FROM payloads WHERE length(payload) > 0 AND key NOT IN (SELECT key FROM submissions)"
+_LINE = """
+SELECT max(coalesce((SELECT max(key) FROM submissions), 0), coalesce((SELECT max(submission) FROM attempts WHERE submission < 1 << 53), 0),
+           coalesce(:line, (SELECT max(key) FROM payloads), 0))
+"""
+"""Behind the last that is known to have had a row; where the mark cannot be read nobody knows of any content that it had none."""
+_ORPHANS = "SELECT key, arrival, length(payload) FROM payloads WHERE key NOT IN (SELECT key FROM submissions)"
 _REVIVED = """
 INSERT OR IGNORE INTO submissions (
   key, id, state, account, client_key, payload_bytes, received_at, envelope_sender, recipients, notify_never, is_notice,
@@ -33,6 +39,11 @@ INSERT OR IGNORE INTO submissions (
   'rescued', 'its envelope could not be read from the damaged spool: whether and by which account it was sent is not known'
 )
 """
+_FORGET_ORPHANS = "DELETE FROM payloads WHERE arrival IS NULL AND key NOT IN (SELECT key FROM submissions)"
+_REVIVED_WHOLE = f"""
+INSERT OR IGNORE INTO submissions (key, {", ".join(COLUMNS)}, state, reason, text)
+VALUES (:key, {", ".join(f":{name}" for name in COLUMNS)}, 'held', 'rescued', 'its state could not be read from the damaged spool: whether it was sent is not known')
+"""  # noqa: S608 - names of our own schema
 _RECOUNT = """
 INSERT OR REPLACE INTO depth (account, state, messages, bytes)
 SELECT account, state, count(*), sum(payload_bytes) FROM submissions GROUP BY account, state
@@ -42,6 +53,11 @@ UPDATE submissions SET state = 'held', reason = 'content', outcome = 'deferred',
   text = 'the content could not be read from the damaged spool'
 WHERE state IN ('queued', 'sending') AND key NOT IN (SELECT key FROM payloads WHERE length(payload) > 0)
 """
+
+
+_COUNT = (
+    "SELECT (SELECT count(*) FROM submissions) + (SELECT count(*) FROM payloads WHERE key > (SELECT key FROM lined_up))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +119,12 @@ def _copied(path: Path) -> tuple[int, int]:
             unreadable = sum(_copy(source, target, table) for table in (*salvage.BY_KEY, *salvage.WHOLE))
             migrate(target)
             target.execute("BEGIN IMMEDIATE")
-            unreadable = max(0, unreadable - _revive(target))
+            (line,) = target.execute(_LINE, {"line": salvage.line_of(source)}).fetchone()
+            target.execute("UPDATE lined_up SET key = ?", (line,))
+            unreadable = max(0, unreadable - _revive(target, line))
             _complete(source, target)
             target.execute("COMMIT")
-            (submissions,) = target.execute("SELECT count(*) FROM submissions").fetchone()
+            (submissions,) = target.execute(_COUNT).fetchone()
             # What is renamed must be whole without its log.
             target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return submissions, unreadable
@@ -138,32 +156,46 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str) ->
     return unreadable
 
 
-def _revive(target: sqlite3.Connection) -> int:
-    """Content without an envelope says for itself whom it is for: it is held, because nobody knows whether it was sent."""
+def _revive(target: sqlite3.Connection, line: int) -> int:
+    """Content without an envelope says for itself whom it is for: it is held, because nobody knows whether it was sent. What came in last has
+    its envelope with it, and never had a row.
+    """
     revived = 0
-    for (key,) in target.execute(_ORPHANS).fetchall():
-        (payload,) = target.execute("SELECT payload FROM payloads WHERE key = ?", (key,)).fetchone()
-        message = orjson.loads(payload)
-        headers = message.get("headers")
-        values = {
-            "key": key,
-            "payload": payload,
-            "id": str((headers.get("X-Qboxrelay-Id") if isinstance(headers, dict) else None) or f"rescued-{key}"),
-            "recipients": orjson.dumps(
-                [address for field in ("to", "cc", "bcc") for address in _addresses(message.get(field))]
-            ).decode(),
-            "from": next(iter(_addresses(message.get("from"))), ""),
-            "subject": str(message.get("subject", "")),
-        }
-        revived += target.execute(_REVIVED, values).rowcount
+    for key, arrival, size in target.execute(_ORPHANS).fetchall():
+        row = arrival_of(arrival)
+        if row is not None and size and key > line:
+            continue
+        # It must not pass for one that came in last.
+        target.execute("UPDATE payloads SET arrival = NULL WHERE key = ?", (key,))
+        if row is not None:
+            revived += target.execute(_REVIVED_WHOLE, {**row, "key": key}).rowcount
+        elif size:
+            revived += _revive_content(target, key)
     return revived
+
+
+def _revive_content(target: sqlite3.Connection, key: int) -> int:
+    (payload,) = target.execute("SELECT payload FROM payloads WHERE key = ?", (key,)).fetchone()
+    message = orjson.loads(payload)
+    headers = message.get("headers")
+    values = {
+        "key": key,
+        "payload": payload,
+        "id": str((headers.get("X-Qboxrelay-Id") if isinstance(headers, dict) else None) or f"rescued-{key}"),
+        "recipients": orjson.dumps(
+            [address for field in ("to", "cc", "bcc") for address in _addresses(message.get(field))]
+        ).decode(),
+        "from": next(iter(_addresses(message.get("from"))), ""),
+        "subject": str(message.get("subject", "")),
+    }
+    return target.execute(_REVIVED, values).rowcount
 
 
 def _complete(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     """What follows from the rows that are there."""
-    for table, key in (("payloads", "key"), ("attempts", "submission")):
-        # A key that comes again must not find another's rows.
-        target.execute(f"DELETE FROM {table} WHERE {key} NOT IN (SELECT key FROM submissions)")  # noqa: S608 - names of our own schema
+    # A key that comes again must not find another's rows.
+    target.execute("DELETE FROM attempts WHERE submission NOT IN (SELECT key FROM submissions)")
+    target.execute(_FORGET_ORPHANS)
     target.execute(_HOLD_WITHOUT_CONTENT)
     target.execute(_RECOUNT)
     for table, last in salvage.sequences(source).items():

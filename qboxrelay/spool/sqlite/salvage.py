@@ -80,6 +80,14 @@ def sequences(source: sqlite3.Connection) -> dict[str, int]:
     return found
 
 
+def line_of(source: sqlite3.Connection) -> int | None:
+    """How far the line goes (see `fresh.py`), where that can be read."""
+    for row in _whole(source, "SELECT key FROM lined_up WHERE id = 1"):
+        if row is not None and isinstance(row[0], int) and 0 <= row[0] < _GREATEST_KEY:
+            return row[0]
+    return None
+
+
 def _by_key(source: sqlite3.Connection, table: str, select: str) -> Iterator[Row | None]:
     """Every row in the order of keys; None for a key that is there and cannot be read."""
     key, last = _ends(source, table)
@@ -132,8 +140,9 @@ def _sensible(table: str, row: dict[str, Any], types: dict[str, str]) -> bool:
             return row["payload"] == b"" or isinstance(orjson.loads(row["payload"]), dict)
         if table == "submissions":
             # With another mark it would wait for ever.
-            marked = row["ready"] in (0, 1) and row.get("fresh", 0) in (0, 1)
-            return marked and row["state"] in _STATES and isinstance(orjson.loads(row["recipients"]), list)
+            return (
+                row["ready"] in (0, 1) and row["state"] in _STATES and isinstance(orjson.loads(row["recipients"]), list)
+            )
     except (ValueError, TypeError):
         return False
     return True

@@ -6,7 +6,7 @@ In: the port's calls. Out: the port's answers. Never: SQL on the event loop's th
 import asyncio
 import contextlib
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -32,10 +32,11 @@ from qboxrelay.spool.port import (
 )
 from qboxrelay.spool.sqlite import acts, facts, notices, reads
 from qboxrelay.spool.sqlite.changes import Changes
-from qboxrelay.spool.sqlite.claim import Claimer
+from qboxrelay.spool.sqlite.claim import Claimer, Found
 from qboxrelay.spool.sqlite.content import Content
 from qboxrelay.spool.sqlite.damage import mark
-from qboxrelay.spool.sqlite.database import reusable_bytes
+from qboxrelay.spool.sqlite.database import of_one_moment, reusable_bytes
+from qboxrelay.spool.sqlite.fresh import Fresh
 from qboxrelay.spool.sqlite.leases import Leases
 from qboxrelay.spool.sqlite.many import Many
 from qboxrelay.spool.sqlite.oldest import by_account, oldest_queued, oldest_waiting
@@ -54,8 +55,6 @@ log = structlog.get_logger()
 _LOST = "a relay that did not stop by itself left requests without an answer: the API may have these mails"
 
 T = TypeVar("T")
-Found = tuple[Batch, list[int]] | None
-"""A batch, and the keys of what was leased with it but has no content."""
 CommitObserver = Callable[[int, float], None]
 """Hears of each commit: how many calls it served, and its seconds."""
 
@@ -75,7 +74,7 @@ class SqliteSpool:
         on_commit: CommitObserver,
     ) -> None:
         self._sql = sql = load_statements("sqlite")
-        self._lock = files.lock
+        self._files = files
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._damage: asyncio.Future[str] = self._loop.create_future()
@@ -85,11 +84,11 @@ class SqliteSpool:
         self._horizon = horizon
         self._on_commit = on_commit
         self._connection = connection = files.writer
-        self._reader = files.reader
         content = Content(sql, keep_raw=settings.keep_raw == "always")
-        self._keep_raw = settings.keep_raw != "never"
-        self._arrivals = Arrivals(sql, keep_raw=self._keep_raw)
-        self._claimer = Claimer(sql, horizon=horizon, monotonic=clock.monotonic)
+        self._fresh = Fresh(sql)
+        self._arrivals = Arrivals(sql, self._fresh, keep_raw=settings.keep_raw != "never")
+        self.is_one_statement = self._arrivals.is_one_statement
+        self._claimer = Claimer(sql, self._fresh, horizon=horizon, monotonic=clock.monotonic)
         self._recorder = Recorder(sql, content)
         self._pruner = Pruner(sql, content)
         self._leases = Leases()
@@ -97,7 +96,6 @@ class SqliteSpool:
         self._changes = Changes(path.parent, clock)
         self._add_depth = Many(sql["add_depth"])
         self._usage = Usage(
-            connection.execute(sql["depth"]).fetchall(),
             settings=settings,
             directory=path.parent,
             reusable_bytes=lambda: reusable_bytes(connection),
@@ -138,10 +136,7 @@ class SqliteSpool:
             on_commit=on_commit,
         )
         try:
-            # The lock is ours, so whatever is under way belongs to a process that is gone.
-            lost = await spool._writer.run(
-                lambda transaction: spool._recorder.expire(transaction, None, expired_into, clock.now())
-            )
+            lost = await spool._writer.run(spool._begin)
         except BaseException:
             await spool.close()
             raise
@@ -150,11 +145,10 @@ class SqliteSpool:
         return spool
 
     async def put(self, submissions: Sequence[Submission]) -> None:
-        size = sum([len(submission.payload) for submission in submissions])
-        if self._keep_raw:
-            size += sum([len(submission.raw) for submission in submissions if submission.raw])
+        size = self._arrivals.size(submissions)
         await self._writer.run(
             lambda transaction: self._arrivals.add(transaction, submissions),
+            hands_in=True,
             admit=lambda transaction: self._usage.require_room(transaction, len(submissions), size),
         )
 
@@ -163,8 +157,6 @@ class SqliteSpool:
 
         def choose(transaction: Transaction, now: datetime) -> Found:
             self._end_leases(transaction, now)
-            if reads.paused(self._sql, transaction.connection, account):
-                return None
             return self._claimer.claim(
                 transaction, account, now, max_messages=max_messages, max_bytes=max_bytes, lease=lease
             )
@@ -175,6 +167,8 @@ class SqliteSpool:
         self, account: str, *, received_before: datetime, max_messages: int, max_bytes: int, lease: timedelta
     ) -> Batch | None:
         most = (max_messages, max_bytes)
+        if account in self._fresh.accounts:
+            await self._writer.run(self._fresh.line_up)
         keys = await self._read(lambda connection: reads.overdue(self._sql, connection, account, received_before, most))
         if not keys:
             return None
@@ -232,7 +226,10 @@ class SqliteSpool:
 
     async def next_due_at(self, account: str) -> datetime | None:
         now = self._clock.now()
-        due = await self._read(lambda connection: reads.next_due(self._sql, connection, account, now, self._horizon))
+        fresh = account in self._fresh.accounts
+        due = await self._read(
+            lambda connection: reads.next_due(self._sql, connection, account, now, self._horizon, fresh=fresh)
+        )
         until = self._leases.next_end(account)
         if until is None:
             return due
@@ -338,8 +335,9 @@ class SqliteSpool:
 
     def applied(self, transaction: Transaction) -> None:
         """Follow the commit in memory, in the thread that reads these figures next."""
-        self._usage.apply(transaction)
+        self._fresh.applied(transaction)
         self._leases.apply(transaction)
+        self._usage.apply(transaction)
 
     def committed(self, transaction: Transaction, group: int, seconds: float) -> None:
         """Wake who waits for work."""
@@ -373,9 +371,15 @@ class SqliteSpool:
         if ran_out:
             self._recorder.expire(transaction, ran_out, self._expired_into, now)
 
+    def _begin(self, transaction: Transaction) -> Counter[str]:
+        self._reload(transaction)
+        # The lock is ours, so whatever is under way belongs to a process that is gone.
+        return self._recorder.expire(transaction, None, self._expired_into, self._clock.now())
+
     def _reload(self, transaction: Transaction) -> None:
         """What this group changes comes on top of it, once it is committed."""
-        self._usage.reload(transaction.connection.execute(self._sql["depth"]).fetchall())
+        rows = transaction.connection.execute(self._sql["depth"]).fetchall()
+        self._usage.reload([*rows, *self._fresh.figures(transaction)])
 
     def _require_open(self) -> None:
         if self._closed:
@@ -384,8 +388,8 @@ class SqliteSpool:
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._require_open()
         try:
-            return await self._loop.run_in_executor(self._read_thread, work, self._reader)
-        except sqlite3.Error as error:
+            return await self._loop.run_in_executor(self._read_thread, of_one_moment, work, self._files.reader)
+        except (sqlite3.Error, SpoolDamaged) as error:
             refused = as_spool_error(error)
             if isinstance(refused, SpoolDamaged):
                 await asyncio.to_thread(self.damaged_file, str(refused))
@@ -393,6 +397,4 @@ class SqliteSpool:
 
     def _close_files(self) -> None:
         self._read_thread.shutdown()
-        self._reader.close()
-        self._connection.close()
-        self._lock.release()
+        self._files.close()

@@ -1,4 +1,4 @@
-"""Choosing what to claim: the lines of the clients whose turn it is, read from the file.
+"""Choosing what to claim: the lines of the clients whose turn it is, read from the file, or of what came in just now.
 
 In: what is ready, by client. Out: keys and sizes that fit one request. Never: all that waits in memory.
 """
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import orjson
 
 from qboxrelay.spool.line import Chosen, Line, Row, behind_the_last
+from qboxrelay.spool.sqlite.fresh import Arrived
 from qboxrelay.spool.turns import CLIENTS_AT_ONCE, Places, choose
 
 __all__ = ["Chosen", "Turns"]
@@ -21,37 +22,23 @@ class Turns:
         self._sql = sql
         self._places = Places()
 
-    def choose(
-        self, connection: sqlite3.Connection, account: str, max_messages: int, max_bytes: int
-    ) -> tuple[list[Chosen], bool]:
-        """Also whether all of them came in just now and have no place in the other orders yet."""
-        lines = self._fresh_lines(connection, account, max_messages, max_bytes)
-        fresh = bool(lines)
-        if not fresh:
-            connection.execute(self._sql["line_up"])
-            lines = self._ready_lines(connection, account, max_messages)
-        chosen, last = choose(lines, max_messages, max_bytes)
-        self._places.remember(account, lines, last)
-        return chosen, fresh
+    def choose(self, connection: sqlite3.Connection, account: str, max_messages: int, max_bytes: int) -> list[Chosen]:
+        return self._chosen(account, self._ready_lines(connection, account, max_messages), max_messages, max_bytes)
 
-    def _fresh_lines(
-        self, connection: sqlite3.Connection, account: str, max_messages: int, max_bytes: int
-    ) -> list[Line]:
-        """What came in just now, where that is all that waits and all of it fits: then none of it needs a place in the other orders first, only
-        to leave it at once: that takes a third of the time of a claim's statements.
+    def choose_fresh(
+        self, standing: Sequence[Arrived], account: str, max_messages: int, max_bytes: int
+    ) -> list[Chosen]:
+        """As `choose` would, where nothing is ready but what came in just now: it need not have its place in the line first, only to leave it
+        at once.
         """
-        values = {"account": account, "limit": max_messages + 1}
-        rows = orjson.loads(connection.execute(self._sql["fresh"], values).fetchone()[0])
-        if len(rows) > max_messages or sum([size + 1 for _, _, size, _ in rows]) > max_bytes:
-            return []
         of: dict[str, list[Row]] = {}
-        for client, *row in rows:
-            of.setdefault(client, []).append(row)
-        if len(of) > CLIENTS_AT_ONCE:
-            return []
+        for one in standing:
+            mail = one.submission
+            if mail.account == account:
+                of.setdefault(mail.client_key, []).append((one.key, len(mail.payload), mail.priority))
         last = self._places.last_client(account)
         behind_last_first = sorted(of, key=lambda client: (last is not None and client <= last, client))
-        return [
+        lines = [
             Line(
                 client,
                 sorted(of[client], key=lambda row: -row[2]),
@@ -60,8 +47,14 @@ class Turns:
                 position=self._places.position(account, client),
                 more=lambda _least, _most, _taken: (),
             )
-            for client in behind_last_first
+            for client in behind_last_first[:CLIENTS_AT_ONCE]
         ]
+        return self._chosen(account, lines, max_messages, max_bytes)
+
+    def _chosen(self, account: str, lines: Sequence[Line], max_messages: int, max_bytes: int) -> list[Chosen]:
+        chosen, last = choose(lines, max_messages, max_bytes)
+        self._places.remember(account, lines, last)
+        return chosen
 
     def _ready_lines(self, connection: sqlite3.Connection, account: str, max_messages: int) -> list[Line]:
         clients = self._clients(connection, account, min(max_messages, CLIENTS_AT_ONCE))

@@ -17,11 +17,10 @@ _DISK_CHECK_SECONDS = 1.0
 
 
 class Usage:
-    """The figures in memory, equal to the `depth` table. Changed by the writer thread; reading them elsewhere is safe."""
+    """The figures in memory: the `depth` table and what came in just now. Changed by the writer thread; reading them elsewhere is safe."""
 
     def __init__(
         self,
-        rows: list[tuple[str, str, int, int]],
         *,
         settings: SpoolSettings,
         directory: Path,
@@ -36,14 +35,20 @@ class Usage:
         self._free_bytes = 0
         self._entries: dict[tuple[str, str], list[int]]
         self._waiting: list[int]
-        self.reload(rows)
+        self.reload([])
 
     def apply(self, transaction: Transaction) -> None:
-        self._apply(transaction.depth)
+        self._apply(transaction.figures)
 
     def reload(self, rows: list[tuple[str, str, int, int]]) -> None:
-        """Begin anew with the figures of the table, after another process changed them."""
-        self._entries = {(account, state): [messages, size] for account, state, messages, size in rows}
+        """Begin anew with these figures, after another process changed them."""
+        entries: dict[tuple[str, str], list[int]] = {}
+        for account, state, messages, size in rows:
+            entry = entries.setdefault((account, state), [0, 0])
+            entry[0] += messages
+            entry[1] += size
+        # At once: it is read elsewhere.
+        self._entries = entries
         waiting = [entry for (_, state), entry in self._entries.items() if state in WAITING]
         self._waiting = [sum(messages for messages, _ in waiting), sum(size for _, size in waiting)]
 

@@ -16,19 +16,23 @@ from typing import Any, Protocol, TypeVar
 from qboxrelay import failpoints
 from qboxrelay.spool.port import SpoolCommitFailed, SpoolDamaged, SpoolError, SpoolFull, SpoolShortOfMemory
 from qboxrelay.spool.sqlite.damage import is_damage
-from qboxrelay.spool.sqlite.transaction import Transaction, begin, commit
+from qboxrelay.spool.sqlite.transaction import Transaction, begin, commit, require_none
 
 T = TypeVar("T")
 
 _MAX_GROUP = 256
 """Bounds how long the first of a group waits for the others: a group has less than twice as many."""
+_THE_CALLERS = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+"""Errors of a statement that the file and the disk have no part in."""
 
 
 class Observer(Protocol):
-    """Who hears of commits: `committing` inside the transaction and `applied` after it, both in the writer thread;
-    `committed` later, in the event loop. `overwrite` writes some row, when a commit failed; `damaged_file` hears in the writer thread that
-    the file is broken.
+    """Who hears of commits: `committing` inside the transaction and `applied` after it, both in the writer thread; `committed` later, in the
+    event loop. `is_one_statement`: `committing` will write what calls have handed in by one, which needs no transaction around it. `overwrite`
+    writes some row, when a commit failed; `damaged_file` hears in the writer thread that the file is broken.
     """
+
+    def is_one_statement(self, transaction: Transaction) -> bool: ...
 
     def committing(self, transaction: Transaction) -> None: ...
 
@@ -46,6 +50,7 @@ class _Work:
     run: Callable[[Transaction], Any]
     admit: Callable[[Transaction], None] | None
     future: "asyncio.Future[Any] | None"
+    hands_in: bool = False
     result: Any = None
     error: Exception | None = None
 
@@ -73,18 +78,23 @@ class Writer:
         self._thread.start()
 
     def run(
-        self, work: Callable[[Transaction], T], *, admit: Callable[[Transaction], None] | None = None
+        self,
+        work: Callable[[Transaction], T],
+        *,
+        admit: Callable[[Transaction], None] | None = None,
+        hands_in: bool = False,
     ) -> "asyncio.Future[T]":
         """Run `work` in the next group; its result comes after the commit, or a `SpoolError`: then nothing of it
         happened. `work` may run more than once, in a transaction each, of which at most the last one is committed.
 
-        `admit` runs before it, changes no row, and refuses by raising: that costs its neighbours nothing.
+        `admit` runs before it, changes no row, and refuses by raising: that costs its neighbours nothing. `hands_in`: `work` does not touch
+        the file either, it leaves to the observer what is to be written.
         """
         if self._closed:
             raise SpoolError("the spool is closed")
         future: asyncio.Future[T] = self._loop.create_future()
         # The commit goes on when the waiting session goes away: its result is then nobody's, but it is not undone.
-        self._hand_in(_Work(work, admit, future))
+        self._hand_in(_Work(work, admit, future, hands_in))
         return future
 
     def run_unheard(self, work: Callable[[Transaction], Any]) -> None:
@@ -137,7 +147,7 @@ class Writer:
     def _commit(self, group: list[_Work]) -> list[Transaction]:
         """Commit the group as one; when a function fails, each alone, so that only the culprit hears of it."""
         try:
-            return [self._commit_one(group)]
+            transaction = self._commit_one(group)
         except _CommitFailed as failed:
             # No function is to blame. A failed fsync is reported once and the pages are gone: trying the same again would seem to succeed.
             self._refuse(group, failed.cause)
@@ -146,6 +156,12 @@ class Writer:
             if len(group) == 1:
                 self._refuse(group, as_spool_error(error))
                 return []
+        else:
+            # It is committed, whatever comes, and the next ones need this thread: an observer that failed here, for want of memory, finds by
+            # itself that it is behind the file.
+            with contextlib.suppress(Exception):
+                self._observer.applied(transaction)
+            return [transaction]
         return [transaction for work in group for transaction in self._commit([work])]
 
     def _refuse(self, group: list[_Work], error: SpoolError) -> None:
@@ -156,21 +172,51 @@ class Writer:
 
     def _commit_one(self, group: list[_Work]) -> Transaction:
         transaction = Transaction(self._connection)
-        self._begin()
+        self._undo_rest()
+        together = not all(work.hands_in for work in group)
+        if together:
+            self._begin()
         try:
             for work in group:
                 if _admitted(work, transaction):
                     work.result = work.run(transaction)
-            self._observer.committing(transaction)
-            _reach("before-commit", transaction)
-            self._commit_rows()
+            if together or not self._observer.is_one_statement(transaction):
+                self._commit_together(transaction)
+            else:
+                self._commit_statement(transaction)
             _reach("after-commit", transaction)
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
-        self._observer.applied(transaction)
         return transaction
+
+    def _commit_together(self, transaction: Transaction) -> None:
+        if not self._connection.in_transaction:
+            self._begin()
+        self._observer.committing(transaction)
+        _reach("before-commit", transaction)
+        self._commit_rows()
+
+    def _commit_statement(self, transaction: Transaction) -> None:
+        """What calls have handed in, and nothing else: a statement alone gives up Python's lock twice, a transaction a dozen times, and each
+        time must get it back from a busy event loop.
+        """
+        _reach("before-commit", transaction)
+        try:
+            self._observer.committing(transaction)
+        except _THE_CALLERS:
+            raise
+        except sqlite3.Error as error:
+            if not _is_locked(error):
+                self._discard()
+            raise _CommitFailed(_of_a_commit(error)) from error
+
+    def _undo_rest(self) -> None:
+        try:
+            require_none(self._connection)
+        except (sqlite3.Error, MemoryError) as error:
+            raise _CommitFailed(as_spool_error(error)) from error
 
     def _begin(self) -> None:
         try:
@@ -230,6 +276,11 @@ def _reach(point: str, transaction: Transaction) -> None:
     """These points are about mail that comes in."""
     if transaction.arrivals:
         failpoints.reach(point)
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    """Another program has the file: nothing was written, and waiting for it once is enough."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _of_a_commit(error: sqlite3.Error) -> SpoolError:

@@ -24,6 +24,7 @@ from qboxrelay.spool.queue import Queue
 from qboxrelay.spool.sqlite import SqliteSpool
 from qboxrelay.spool.sqlite.queue import SqliteQueue
 from tests.support.postgres import require_postgres, shared_cluster, shared_connection, unused_schema
+from tests.support.schemas import line_up_all
 
 P = ParamSpec("P")
 ACCOUNT = "default"
@@ -121,11 +122,13 @@ class SqliteSpools:
         return SqliteQueue(self.path, clock=self.clock)
 
     def counted(self) -> Counted:
+        line_up_all(self.path)
         with closing(sqlite3.connect(self.path)) as connection:
             rows = connection.execute("SELECT state, count(*), sum(payload_bytes) FROM submissions GROUP BY state")
             return {State(state): (messages, size) for state, messages, size in rows}
 
     def drop_content(self, id_: str) -> None:
+        line_up_all(self.path)
         with closing(sqlite3.connect(self.path)) as connection:
             connection.execute("DELETE FROM payloads WHERE key = (SELECT key FROM submissions WHERE id = ?)", (id_,))
             connection.commit()

@@ -18,6 +18,7 @@ from qboxrelay.spool.port import SpoolFull, SpoolUnreachable
 from tests.contract.spool.harness import START, claim, mail, names, scenario
 from tests.contract.spool.way import HASTY, Way, until, until_it_works
 from tests.support.postgres import shared_connection
+from tests.support.schemas import line_up_all
 
 IMPOSSIBLE = 2**40
 """A priority that a file takes, and the server does not."""
@@ -180,6 +181,7 @@ async def test_one_that_the_server_refuses(way: Way) -> None:
 
 
 def _empty(way: Way, id_: str) -> None:
+    line_up_all(path_in(way.folder))
     with closing(sqlite3.connect(path_in(way.folder))) as connection:
         connection.execute("DELETE FROM payloads WHERE key = (SELECT key FROM submissions WHERE id = ?)", (id_,))
         connection.commit()

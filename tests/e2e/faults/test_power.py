@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.ledger import Clients
 from tests.support.processes import Relay, wait_until
+from tests.support.schemas import line_up_all
 
 MAILS = 40
 CALLS = "trace=pwrite64,fdatasync,fsync,ftruncate,write,writev,sendto"
@@ -91,6 +92,7 @@ def _ids(directory: Path, files: dict[str, bytearray]) -> set[str]:
     directory.mkdir()
     for name, content in files.items():
         (directory / name).write_bytes(content)
+    line_up_all(directory / "spool.db")
     with closing(sqlite3.connect(directory / "spool.db")) as spool:
         assert spool.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         rows = spool.execute(

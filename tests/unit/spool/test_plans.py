@@ -16,11 +16,9 @@ WHOLE = {
     "pauses": "pauses",  # one row an account at most
     "all_facts": "facts",  # a few rows
     "parcels_surveyed": "s USING INDEX submissions_state",  # once, before mail is moved
-    # What came in just now, some thousand rows at most.
-    "line_up": "submissions USING INDEX submissions_fresh",
-    "first_ready": "submissions USING INDEX submissions_fresh",
-    "fresh": "submissions USING INDEX submissions_fresh",
-    "traced_fresh": "submissions USING INDEX submissions_fresh",
+    **dict.fromkeys(
+        ("fresh", "fresh_times", "fresh_content", "lined_up", "line_up_to", "last_key", "outlook"), "lined_up"
+    ),  # one row
     # For people, on a connection of their own, and without the rows.
     "traced_recipient": "submissions USING COVERING INDEX submissions_recipients",
 }

@@ -60,6 +60,9 @@ VALUES (:key, :id, :account, :client_key, :priority, :payload_bytes, :received_a
   :domain_state, :traceparent, :state, :ready, :next_attempt_at, :request, :attempts, :failures, :maybe_sent, :retried_at, :finished_at, :outcome,
   :reason, :text, :message_id, :submitted_at, :suppression, :notice, :tell);
 
+-- put_payload --
+INSERT INTO payloads (key, payload, raw) VALUES (?, ?, ?);
+
 -- put_attempt --
 INSERT INTO attempts (submission, number, request, outcome, reason, text)
 VALUES (:submission, :number, :request, :outcome, :reason, :text);

@@ -1,22 +1,43 @@
--- insert_submission --
+-- insert_arrival --
 -- A row without a key is none; likewise wherever a statement is for many rows. What is mostly NULL comes as something that it cannot be:
--- Python's module takes ten times as long over a NULL as over a number.
+-- Python's module takes ten times as long over a NULL as over a number. 0: no raw message. An id that is taken has no content here, which the
+-- table refuses.
+INSERT INTO payloads (key, payload, raw, arrival)
+SELECT column1, iif(EXISTS (SELECT 1 FROM submissions WHERE id = column5), NULL, column2), nullif(column3, 0), column4
+FROM (VALUES (?, ?, ?, ?, ?)) AS part WHERE column1 IS NOT NULL;
+
+-- insert_submission --
+-- 0: no request.
 INSERT INTO submissions (
   key, id, account, client_key, priority, payload_bytes, received_at, envelope_sender, recipients, notify_never,
   is_notice, from_address, subject, message_id_header, client_address, client_helo, client_user, listener,
-  dsn, sender_rule, domain_state, stored_at, traceparent, state, fresh
+  dsn, sender_rule, domain_state, stored_at, traceparent, state, request, attempts
 ) SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10,
   column11, column12, column13, column14, column15, column16, column17, column18,
-  column19, column20, column21, column22, nullif(column23, ''), 'queued', 1
-FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS part
+  column19, column20, column21, column22, nullif(column23, ''), column24, nullif(column25, 0), column26
+FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS part
 WHERE column1 IS NOT NULL;
 
--- insert_payload --
--- 0: no raw message.
-INSERT INTO payloads (key, payload, raw) SELECT column1, column2, nullif(column3, 0) FROM (VALUES (?, ?, ?)) AS part WHERE column1 IS NOT NULL;
+-- fresh --
+-- What came in just now, in order of arrival; an empty text is in all of it.
+SELECT key, arrival, raw IS NOT NULL AS has_raw FROM payloads
+WHERE key > (SELECT key FROM lined_up) AND arrival IS NOT NULL AND instr(arrival, :text) > 0 ORDER BY key;
+
+-- fresh_times --
+SELECT json_extract(arrival, '$[1]') AS account, json_extract(arrival, '$[5]') AS received_at FROM payloads
+WHERE key > (SELECT key FROM lined_up) AND arrival IS NOT NULL ORDER BY key;
+
+-- fresh_content --
+SELECT key, arrival, payload, raw FROM payloads WHERE key > (SELECT key FROM lined_up) AND arrival IS NOT NULL ORDER BY key;
+
+-- lined_up --
+SELECT key FROM lined_up;
+
+-- line_up_to --
+UPDATE lined_up SET key = :key WHERE key < :key;
 
 -- last_key --
-SELECT max(coalesce((SELECT max(key) FROM submissions), 0),
+SELECT max(coalesce((SELECT max(key) FROM submissions), 0), coalesce((SELECT max(key) FROM payloads), 0), (SELECT key FROM lined_up),
            coalesce((SELECT max(submission) FROM acts INDEXED BY acts_deleted WHERE act = 'delete'), 0));
 
 -- add_depth --
@@ -48,32 +69,30 @@ WHERE state = 'queued' AND ready = 0 AND account = :account;
 -- paused --
 SELECT 1 FROM pauses WHERE account IN ('', :account) LIMIT 1;
 
--- line_up --
--- What came in since takes its place in every order.
-UPDATE submissions SET fresh = 0 WHERE key IN (SELECT key FROM submissions INDEXED BY submissions_fresh WHERE fresh = 1);
+-- outlook --
+-- All that a claim asks before it begins: whether the account is paused, whether a time has come or lies beyond the horizon, whether
+-- anything is ready, and how far the line goes.
+SELECT EXISTS (SELECT 1 FROM pauses WHERE account IN ('', :account)),
+  EXISTS (SELECT 1 FROM submissions INDEXED BY submissions_waiting
+          WHERE state = 'queued' AND ready = 0 AND account = :account AND next_attempt_at <= :now)
+  OR EXISTS (SELECT 1 FROM submissions INDEXED BY submissions_waiting
+             WHERE state = 'queued' AND ready = 0 AND account = :account AND next_attempt_at > :horizon),
+  EXISTS (SELECT 1 FROM submissions INDEXED BY submissions_ready WHERE state = 'queued' AND ready = 1 AND account = :account),
+  (SELECT key FROM lined_up);
 
 -- first_ready --
-SELECT 1 WHERE EXISTS (SELECT 1 FROM submissions INDEXED BY submissions_ready WHERE state = 'queued' AND ready = 1 AND fresh = 0 AND account = :account)
-  OR EXISTS (SELECT 1 FROM submissions INDEXED BY submissions_fresh WHERE fresh = 1 AND account = :account AND state = 'queued' AND ready = 1);
-
--- fresh --
--- Of an account, as JSON in the order of arrival; none where anything has taken its place already.
-SELECT json_group_array(json_array(client_key, key, payload_bytes, priority)) FROM (
-  SELECT client_key, key, payload_bytes, priority FROM submissions INDEXED BY submissions_fresh
-  WHERE fresh = 1 AND account = :account AND state = 'queued' AND ready = 1 AND NOT EXISTS (
-    SELECT 1 FROM submissions INDEXED BY submissions_ready WHERE state = 'queued' AND ready = 1 AND fresh = 0 AND account = :account)
-  ORDER BY key LIMIT :limit) AS one;
+SELECT 1 FROM submissions INDEXED BY submissions_ready WHERE state = 'queued' AND ready = 1 AND account = :account LIMIT 1;
 
 -- clients --
 -- In one statement, by one seek each: every statement gives up Python's lock and must get it back from a busy event loop.
 WITH RECURSIVE client (name) AS (
   SELECT * FROM (
     SELECT client_key FROM submissions INDEXED BY submissions_ready
-    WHERE state = 'queued' AND ready = 1 AND fresh = 0 AND account = :account AND client_key >= :first ORDER BY client_key LIMIT 1) AS one
+    WHERE state = 'queued' AND ready = 1 AND account = :account AND client_key >= :first ORDER BY client_key LIMIT 1) AS one
   UNION ALL
   SELECT (
     SELECT client_key FROM submissions INDEXED BY submissions_ready
-    WHERE state = 'queued' AND ready = 1 AND fresh = 0 AND account = :account AND client_key > client.name ORDER BY client_key LIMIT 1)
+    WHERE state = 'queued' AND ready = 1 AND account = :account AND client_key > client.name ORDER BY client_key LIMIT 1)
   FROM client WHERE client.name IS NOT NULL)
 SELECT name FROM client WHERE name IS NOT NULL LIMIT :limit;
 
@@ -82,13 +101,13 @@ SELECT name FROM client WHERE name IS NOT NULL LIMIT :limit;
 SELECT (
   SELECT json_group_array(json_array(key, payload_bytes, priority)) FROM (
     SELECT key, payload_bytes, priority FROM submissions INDEXED BY submissions_ready
-    WHERE state = 'queued' AND ready = 1 AND fresh = 0 AND account = :account AND client_key = client.value
+    WHERE state = 'queued' AND ready = 1 AND account = :account AND client_key = client.value
     ORDER BY priority DESC, key LIMIT :limit) AS line)
 FROM json_each(:clients) AS client;
 
 -- ready_of_class --
 SELECT key, payload_bytes, priority FROM submissions INDEXED BY submissions_ready
-WHERE state = 'queued' AND ready = 1 AND fresh = 0 AND account = :account AND client_key = :client AND priority BETWEEN :least AND :most
+WHERE state = 'queued' AND ready = 1 AND account = :account AND client_key = :client AND priority BETWEEN :least AND :most
 ORDER BY priority DESC, key LIMIT :limit OFFSET :taken;
 
 -- queued_from --
@@ -106,11 +125,6 @@ VALUES (:account, :now, :leased_until, :messages, :bytes, :messages);
 
 -- lease --
 UPDATE submissions SET state = 'sending', request = :request, attempts = attempts + 1, next_attempt_at = NULL
-WHERE key IN (SELECT value FROM json_each(:keys));
-
--- lease_fresh --
--- They take their places in the other orders by the same change. Not for others: it would write these places anew.
-UPDATE submissions SET state = 'sending', request = :request, attempts = attempts + 1, next_attempt_at = NULL, fresh = 0
 WHERE key IN (SELECT value FROM json_each(:keys));
 
 -- insert_attempts --
@@ -307,6 +321,9 @@ FROM attempts AS a LEFT JOIN requests AS r ON r.key = a.request WHERE a.submissi
 -- content_of --
 SELECT p.payload, p.raw FROM submissions AS s JOIN payloads AS p ON p.key = s.key WHERE s.id = :id;
 
+-- content_of_key --
+SELECT payload, raw FROM payloads WHERE key = :key;
+
 -- traced_request --
 -- By parts of keys, the newest first, as the index is made; likewise the next two.
 WITH RECURSIVE part (number) AS (
@@ -328,17 +345,11 @@ WITH RECURSIVE part (number) AS (
   SELECT max(key) >> 12 FROM submissions UNION ALL
   SELECT number - 1 FROM part WHERE number > (SELECT min(key) >> 12 FROM submissions))
 SELECT s.key FROM part CROSS JOIN submissions AS s INDEXED BY submissions_message_id_header
-WHERE s.key >> 12 = part.number AND s.fresh = 0 AND s.message_id_header IN (:text, '<' || :text || '>') LIMIT :limit;
+WHERE s.key >> 12 = part.number AND s.message_id_header IN (:text, '<' || :text || '>') LIMIT :limit;
 
 -- traced_recipient --
 -- The newest first.
-SELECT key FROM submissions INDEXED BY submissions_recipients WHERE fresh = 0 AND instr(lower(recipients), :quoted) > 0
-ORDER BY key DESC LIMIT :limit;
-
--- traced_fresh --
--- By what the two above look for.
-SELECT key FROM submissions INDEXED BY submissions_fresh
-WHERE fresh = 1 AND (message_id_header IN (:text, '<' || :text || '>') OR (instr(:text, '@') AND instr(lower(recipients), :quoted) > 0))
+SELECT key FROM submissions INDEXED BY submissions_recipients WHERE instr(lower(recipients), :quoted) > 0
 ORDER BY key DESC LIMIT :limit;
 
 -- records --
