@@ -23,8 +23,6 @@ from tests.support.processes import HOST, Relay, free_port, wait_until
 HERE = Path(__file__).parent
 FLUSHES = "fsync,fdatasync,sync_file_range"
 WITH_WORKERS = "qboxrelay, workers = 2"
-RATE = "requests_per_second = 20"
-"""The documented 10, of 500 messages each, are 5,000 mails a second: less than the relay takes here. The others keep to no rate."""
 Delivered = Callable[[], int]
 Prefix = Sequence[str]
 """Words of a command that starts another one: see `slow_disk`."""
@@ -128,9 +126,7 @@ def qboxrelay_workers(folder: Path, prefix: Prefix = ()) -> AbstractContextManag
 @contextmanager
 def _qboxrelay(folder: Path, prefix: Prefix, relay: str = "") -> Iterator[Running]:
     with http_sink() as (url, delivered):
-        process = Relay(folder, url, relay=relay, account=RATE, extra='[spool]\nmin_free_bytes = "100MB"').start(
-            prefix=prefix
-        )
+        process = Relay(folder, url, relay=relay, extra='[spool]\nmin_free_bytes = "100MB"').start(prefix=prefix)
         try:
             yield Running(process.smtp_port, _tree(process.pid()), delivered)
         finally:
